@@ -1,0 +1,39 @@
+# Each target is a short line that calls something else. `make setup` does all of the set-up, and is quick when it is done.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format lab bench clean
+BIN := .venv/bin
+# Byte code is kept: without it every process compiles every import anew, and everything takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+help:            ## show this list
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
+
+setup:           ## install everything that is needed, here and (through apt, where it may) on the machine
+	@scripts/setup.sh
+
+demo: setup      ## run the main job on this machine: from zips to the leaderboard
+	@$(BIN)/brainscore-ops demo
+
+test: setup lint ## run all tests
+	@$(BIN)/python -m pytest
+
+lint: setup      ## ruff, mypy --strict, import-linter, nbstripout
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@git ls-files '*.ipynb' | xargs $(BIN)/nbstripout --verify
+
+format: setup    ## format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lab: setup       ## open JupyterLab on notebooks, records and scores
+	@scripts/lab.sh
+
+bench: setup     ## measure
+	@$(BIN)/python -m pytest tests/bench -q
+
+clean:           ## remove what the demo made: services, state, records
+	@if [ -x $(BIN)/brainscore-ops ]; then $(BIN)/brainscore-ops down; fi
+	@rm -rf .state outputs/local

@@ -1,0 +1,17 @@
+"""What a deployment is: typed settings from ``params/<name>.yaml``, and named secrets resolved to credentials."""
+
+from brainscore_ops.settings.deployment import Deployment, deployment_names, load_deployment
+from brainscore_ops.settings.secrets import DatabaseSecret, ForgeSecret, MailSecret, resolve_secret
+from brainscore_ops.settings.workspace import Workspace, find_workspace
+
+__all__ = [
+    "DatabaseSecret",
+    "Deployment",
+    "ForgeSecret",
+    "MailSecret",
+    "Workspace",
+    "deployment_names",
+    "find_workspace",
+    "load_deployment",
+    "resolve_secret",
+]

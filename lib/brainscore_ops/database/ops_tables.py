@@ -1,0 +1,184 @@
+"""The tables that the ops system adds beside Brain-Score's: runs, the life of submissions, mails, where scores come from."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from brainscore_ops.database.brainscore_tables import Base, Score, Submission
+
+Moment = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+Document = Annotated[dict[str, Any], mapped_column(JSONB)]
+Word = Annotated[str, mapped_column(String(100))]
+Digest = Annotated[str, mapped_column(String(64))]
+Commit = Annotated[str, mapped_column(String(40))]
+Prose = Annotated[str, mapped_column(Text)]
+
+
+def now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+class Run(Base):
+    """One execution of a runbook. Its record is the executed notebook at ``record_path``."""
+
+    __tablename__ = "run"
+
+    id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    deployment: Mapped[Word]
+    runbook: Mapped[Word] = mapped_column(index=True)
+    runbook_digest: Mapped[Digest]
+    """SHA-256 of the notebook as it stands in git."""
+    code_version: Mapped[Word]
+    """The version of this library and, in a checkout, its commit."""
+    parameters: Mapped[Document]
+    triggered_by: Mapped[Word]
+    """Who or what asked for it: ``cli:ada``, ``demo``, ``ci``."""
+    host: Mapped[Word]
+    process: Mapped[int]
+    started_at: Mapped[Moment] = mapped_column(index=True)
+    ended_at: Mapped[Moment | None]
+    state: Mapped[Word] = mapped_column(index=True)
+    """One of :class:`brainscore_ops.runbooks.states.RunState`."""
+    failing_step: Mapped[Word | None]
+    error: Mapped[Document | None]
+    """:meth:`brainscore_ops.errors.OpsError.as_dict` of what ended it."""
+    summary: Mapped[Document] = mapped_column(default=dict)
+    """The scraps that its notebook glued."""
+    record_path: Mapped[Prose | None]
+    """Relative to the deployment's outputs folder."""
+    record_digest: Mapped[Digest | None]
+    submission_id: Mapped[int | None] = mapped_column(ForeignKey("brainscore_submission.id"), index=True)
+
+
+class SubmissionLife(Base):
+    """Where a submission stands, and the facts that its runbooks found."""
+
+    __tablename__ = "submission_life"
+
+    submission_id: Mapped[int] = mapped_column(ForeignKey("brainscore_submission.id"), primary_key=True)
+    key: Mapped[Digest] = mapped_column(unique=True)
+    """The identity of what was sent in: the same archive from the same person is the same submission."""
+    name: Mapped[str] = mapped_column(String(200))
+    submitter: Mapped[str] = mapped_column(String(200))
+    """The submitter's name, as commits are authored."""
+    library: Mapped[Word]
+    public: Mapped[bool]
+    archive_name: Mapped[str | None] = mapped_column(String(255))
+    archive_digest: Mapped[Digest | None]
+    archive_path: Mapped[Prose | None]
+    """Where the accepted archive is kept, relative to the deployment's state folder."""
+    plugins: Mapped[Document] = mapped_column(default=dict)
+    """Plugin type → names of the plugins' folders."""
+    identifiers: Mapped[Document] = mapped_column(default=dict)
+    """Kind (models, benchmarks …) → identifiers that the plugins register."""
+    state: Mapped[Word] = mapped_column(index=True)
+    """One of :class:`brainscore_ops.submissions.life.State`."""
+    reason_code: Mapped[Word | None]
+    reason: Mapped[Prose | None]
+    """Why, in words that the submitter understands; where the state is a failure."""
+    fault: Mapped[Word | None]
+    pull_request: Mapped[int | None] = mapped_column(index=True)
+    pull_request_url: Mapped[Prose | None]
+    branch: Mapped[str | None] = mapped_column(String(255))
+    base_sha: Mapped[Commit | None]
+    """What the plugin tests and the gate compared the head with."""
+    head_sha: Mapped[Commit | None]
+    tested_sha: Mapped[Commit | None]
+    """The head that the plugin tests ran on."""
+    merge_sha: Mapped[Commit | None]
+    created_at: Mapped[Moment]
+    updated_at: Mapped[Moment]
+
+    submission: Mapped[Submission] = relationship()
+    events: Mapped[list[SubmissionEvent]] = relationship(order_by="SubmissionEvent.id", back_populates="life")
+
+
+class SubmissionEvent(Base):
+    """One entry of a submission's timeline."""
+
+    __tablename__ = "submission_event"
+    __table_args__ = (UniqueConstraint("submission_id", "key"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    submission_id: Mapped[int] = mapped_column(ForeignKey("submission_life.submission_id"))
+    key: Mapped[str] = mapped_column(String(200))
+    """What makes it happen once: ``tested:<head SHA>``."""
+    at: Mapped[Moment]
+    state: Mapped[Word]
+    message: Mapped[Prose]
+    reason_code: Mapped[Word | None]
+    fault: Mapped[Word | None]
+    log: Mapped[Prose | None]
+    """The end of the log, where there is one to show."""
+    run_id: Mapped[str | None] = mapped_column(String(100))
+    """The run that caused it. No foreign key: a run on a compute node is recorded after what it did."""
+
+    life: Mapped[SubmissionLife] = relationship(back_populates="events")
+
+
+class OutboxMessage(Base):
+    """A mail, written in the transaction that it reports, and sent after it."""
+
+    __tablename__ = "outbox"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    message_id: Mapped[str] = mapped_column(String(255), unique=True)
+    """The mail's ``Message-ID``, derived from what it reports: one event, one mail."""
+    submission_id: Mapped[int | None] = mapped_column(ForeignKey("brainscore_submission.id"), index=True)
+    template: Mapped[Word]
+    recipient: Mapped[str] = mapped_column(String(320))
+    subject: Mapped[Prose]
+    text: Mapped[Prose]
+    html: Mapped[Prose]
+    created_at: Mapped[Moment]
+    sent_at: Mapped[Moment | None] = mapped_column(index=True)
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[Prose | None]
+
+
+class ScoreProvenance(Base):
+    """What a score was computed from, and the exact numbers. One row for each identity of a pair."""
+
+    __tablename__ = "score_provenance"
+
+    identity: Mapped[Digest] = mapped_column(primary_key=True)
+    """Of model, benchmark and the digests of their plugins: :func:`brainscore_ops.scoring.plan.pair_identity`."""
+    score_id: Mapped[int | None] = mapped_column(ForeignKey("brainscore_score.id"), unique=True)
+    model: Mapped[str] = mapped_column(String(255), index=True)
+    benchmark: Mapped[str] = mapped_column(String(255), index=True)
+    benchmark_version: Mapped[int | None]
+    model_digest: Mapped[Digest]
+    benchmark_digest: Mapped[Digest]
+    library_commit: Mapped[Commit]
+    environment_digest: Mapped[Digest | None]
+    packages: Mapped[Document] = mapped_column(default=dict)
+    """Package → version, in the plugin's environment."""
+    state: Mapped[Word]
+    """``scored`` or ``failed``."""
+    value: Mapped[float | None] = mapped_column(Double)
+    """What the benchmark returned: ceiled where there is a ceiling."""
+    raw: Mapped[float | None] = mapped_column(Double)
+    error: Mapped[float | None] = mapped_column(Double)
+    ceiling: Mapped[float | None] = mapped_column(Double)
+    ceiling_error: Mapped[float | None] = mapped_column(Double)
+    reason_code: Mapped[Word | None]
+    reason: Mapped[Prose | None]
+    fault: Mapped[Word | None]
+    log: Mapped[Prose | None]
+    sandboxed: Mapped[bool]
+    wall_seconds: Mapped[float | None] = mapped_column(Double)
+    cpu_seconds: Mapped[float | None] = mapped_column(Double)
+    peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    node: Mapped[Word | None]
+    run_id: Mapped[str | None] = mapped_column(String(100))
+    """The run of ``score_pair`` that is its record."""
+    submission_id: Mapped[int | None] = mapped_column(ForeignKey("brainscore_submission.id"), index=True)
+    recorded_at: Mapped[Moment]
+
+    score: Mapped[Score | None] = relationship()

@@ -1,0 +1,466 @@
+"""The one client for a forge: GitHub and the embedded forge alike, through PyGithub.
+
+Every method states what should be true and does only what is missing, so that it can be repeated after a crash.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property, partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from brainscore_ops.errors import UsageError
+from brainscore_ops.forge.errors import BranchTakenError, ForgeRefusedError, HeadMovedError, NotMergeableError
+from brainscore_ops.forge.retry import base_was_modified, said_by, with_patience
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import github.PullRequest
+    from github import Github, InputGitTreeElement
+    from github.CommitStatus import CommitStatus
+    from github.Repository import Repository
+
+REQUEST_TIMEOUT = 30
+"""Seconds that the forge has for one answer."""
+
+PAGE_SIZE = 100
+"""Items of a page of a listing: GitHub's maximum."""
+
+DESCRIPTION_LIMIT = 140
+"""Characters of a status' description that GitHub accepts."""
+
+INLINE_LIMIT = 100_000
+"""Bytes up to which a text file travels within the request that makes the tree, and not in one of its own."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody in a commit."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True)
+class PullRequest:
+    """A pull request as it was when it was read."""
+
+    number: int
+    title: str
+    body: str
+    state: str
+    """``open`` or ``closed``."""
+    merged: bool
+    draft: bool
+    base_ref: str
+    base_sha: str
+    """The base branch's commit that the forge compares the head with; it may lag behind the branch."""
+    head_ref: str
+    head_sha: str
+    author: str
+    """The login of who opened it."""
+    labels: tuple[str, ...]
+    merge_sha: str | None
+    """The commit on the base branch that holds it, once it is merged."""
+    url: str
+    """Its page for people."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """What somebody said of a commit under one context."""
+
+    context: str
+    state: str
+    """``success``, ``failure``, ``error`` or ``pending``."""
+    description: str
+    target_url: str
+    creator: str
+    """The login of who set it; empty when the account is gone."""
+    created_at: datetime
+
+
+class ForgeClient:
+    """One repository on a forge.
+
+    :param api_url: where the REST API begins: ``https://api.github.com``, or ``…/api/v3`` of an embedded forge
+    :param repository: ``owner/name``
+    :param clone_url: where git fetches; by default what the API says
+    :param patience: seconds that one call may wait for a forge that fails or limits its rate
+    :param seconds_between_writes: the pace of writes; GitHub asks integrators for 1.0
+    """
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        repository: str,
+        token: str,
+        clone_url: str | None = None,
+        patience: float = 120.0,
+        seconds_between_writes: float = 0.0,
+    ) -> None:
+        if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
+            raise UsageError(f"Expected a repository as owner/name, found {repository!r}.")
+        if any(urlsplit(url).username is not None for url in (api_url, clone_url or "")):
+            raise UsageError("A URL of the forge carries credentials.", remedy="Give the URL without, the token alone.")
+        self.api_url = api_url.rstrip("/")
+        self.repository = repository
+        self._token = token
+        self._clone_url = clone_url
+        self._patience = patience
+        self._seconds_between_writes = seconds_between_writes
+
+    def __repr__(self) -> str:
+        return f"ForgeClient(api_url={self.api_url!r}, repository={self.repository!r})"
+
+    @cached_property
+    def clone_url(self) -> str:
+        """Where git fetches this repository."""
+        return self._clone_url or self._call(f"find {self.repository}", lambda: self._repository.clone_url)
+
+    @cached_property
+    def login(self) -> str:
+        """The login of the token's account; empty where the forge does not tell (a GitHub App's token)."""
+        try:
+            return self._call("tell whose token it is", lambda: self._forge.get_user().login)
+        except ForgeRefusedError as error:
+            if error.code == "forge-forbidden":
+                return ""
+            raise
+
+    def default_branch(self) -> tuple[str, str]:
+        """The name of the default branch and the SHA of its head."""
+
+        def read() -> tuple[str, str]:
+            repository = self._forge.get_repo(self.repository)
+            return repository.default_branch, repository.get_branch(repository.default_branch).commit.sha
+
+        return self._call(f"read the default branch of {self.repository}", read)
+
+    def propose(
+        self,
+        *,
+        branch: str,
+        base_sha: str,
+        files: Mapping[str, bytes],
+        message: str,
+        author: Person,
+        when: datetime,
+    ) -> str:
+        """Have a branch with one commit that adds or replaces `files` on `base_sha`; its SHA.
+
+        The same input makes the same commit. A branch that an earlier call made is recognised even when that call had
+        an older base: its commit is then made again on the parent that it has, and must come out the same.
+
+        :param files: path in the repository → content; all become regular files
+        :param when: the commit's date for author and committer, aware of its time zone
+        :raises BranchTakenError: the branch holds anything else
+        """
+        if when.tzinfo is None:
+            raise UsageError("Expected a time with its time zone, found one without.")
+        make = partial(self._make_commit, files=files, message=message, author=author, when=when.astimezone(UTC))
+
+        def converge() -> str:
+            head = self._branch_head(branch)
+            if head is None:
+                proposed = make(base_sha)
+                self._create_branch(branch, proposed)
+            else:
+                parents = self._repository.get_git_commit(head).parents
+                proposed = make(parents[0].sha if len(parents) == 1 else base_sha)
+                if proposed != head:
+                    raise BranchTakenError(
+                        f"Expected the branch {branch} to be absent or to hold this proposal; its head is {head}.",
+                        remedy="Delete the branch if nobody needs it, or go on by hand from what it holds.",
+                    )
+            return proposed
+
+        return self._call(f"propose the branch {branch}", converge)
+
+    def open_pull_request(self, *, branch: str, title: str, body: str, labels: Sequence[str] = ()) -> PullRequest:
+        """The pull request of a branch into the default branch; opened when there is none in any state.
+
+        Of several, an open one counts before a closed one, then the newest. An open one gets the labels it lacks;
+        title and body stay as people may have edited them.
+        """
+
+        def converge() -> PullRequest:
+            pull = self._pull_of(branch) or self._create_pull(branch, title, body)
+            missing = [name for name in labels if name not in {label.name for label in pull.labels}]
+            if missing and pull.state == "open":
+                pull.add_to_labels(*missing)
+                pull = self._repository.get_pull(pull.number)
+            return _pull_request(pull)
+
+        return self._call(f"open the pull request of {branch}", converge)
+
+    def pull_request(self, number: int) -> PullRequest:
+        """One pull request, fresh."""
+        return self._call(
+            f"read pull request #{number}", lambda: _pull_request(self._repository.get_pull(number).complete())
+        )
+
+    def pull_requests(self, state: str = "open") -> list[PullRequest]:
+        """All pull requests that are ``open``, ``closed`` or ``all``, by number."""
+
+        def read() -> list[PullRequest]:
+            pulls = self._repository.get_pulls(state=state, sort="created", direction="asc")
+            return [_pull_request(pull) for pull in pulls]
+
+        return sorted(self._call(f"list the {state} pull requests", read), key=lambda pull: pull.number)
+
+    def statuses(self, sha: str) -> dict[str, Status]:
+        """Context → the newest status that was set under it on exactly this commit."""
+        return self._call(f"read the statuses of {sha}", lambda: self._newest_statuses(sha))
+
+    def set_status(self, sha: str, *, context: str, state: str, description: str, target_url: str = "") -> Status:
+        """Say something of a commit; nothing is done when the same was said last by this account.
+
+        :param description: cut to `DESCRIPTION_LIMIT`
+        """
+        description = _shortened(description)
+
+        def converge() -> Status:
+            newest = self._newest_statuses(sha).get(context)
+            # The same words of somebody else are not ours: who relies on a status looks at its creator.
+            if newest and newest.creator == self.login != "":
+                said = (newest.state, newest.description, newest.target_url)
+                if said == (state, description, target_url):
+                    return newest
+            return _status(
+                self._repository.get_commit(sha).create_status(
+                    state, target_url=target_url, description=description, context=context
+                )
+            )
+
+        return self._call(f"set the status {context} on {sha}", converge)
+
+    def squash_merge(self, number: int, *, head_sha: str, title: str, message: str) -> str:
+        """Merge a pull request as one commit, only if its head is exactly `head_sha`; the SHA of that commit.
+
+        A pull request that is already merged from that head gives the commit that was recorded.
+
+        :raises HeadMovedError: the head is another commit
+        :raises NotMergeableError: it conflicts, is closed, or the forge's rules hold it back
+        """
+
+        def converge() -> str:
+            pull = self._repository.get_pull(number).complete()
+            if pull.head.sha != head_sha:
+                raise HeadMovedError(
+                    f"Expected pull request #{number} at {head_sha}; its head is {pull.head.sha}"
+                    + (", and that was merged." if pull.merged else "."),
+                    remedy="" if pull.merged else "Test the new head, then merge that.",
+                )
+            if pull.merged:
+                return str(pull.merge_commit_sha)
+            if pull.state != "open":
+                raise NotMergeableError(f"Expected pull request #{number} to be open; it is closed.")
+            return _merge(pull, head_sha, title, message)
+
+        return self._call(f"merge pull request #{number}", converge)
+
+    def comment(self, number: int, *, key: str, body: str) -> None:
+        """Have one comment of this account under `key` on a pull request, with this text.
+
+        The comment is found again by a marker that readers do not see; what others wrote is never touched.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9_./:]+(-[A-Za-z0-9_./:]+)*", key):
+            raise UsageError(f"Expected a comment's key of letters, digits and _./:- (single), found {key!r}.")
+        marker = f"<!-- brainscore-ops: {key} -->"
+        text = f"{body}\n\n{marker}"
+
+        def converge() -> None:
+            pull = self._repository.get_pull(number)
+            ours = [
+                comment
+                for comment in pull.get_issue_comments()
+                if marker in (comment.body or "") and self.login in ("", comment.user.login if comment.user else None)
+            ]
+            if not ours:
+                pull.complete().create_issue_comment(text)
+            elif ours[0].body != text:
+                ours[0].edit(text)
+
+        self._call(f"comment on pull request #{number}", converge)
+
+    def close(self, number: int) -> None:
+        """Have a pull request closed; one that is merged is closed already."""
+
+        def converge() -> None:
+            pull = self._repository.get_pull(number).complete()
+            if pull.state == "open":
+                pull.edit(state="closed")
+
+        self._call(f"close pull request #{number}", converge)
+
+    # The forge
+
+    def _call(self, what: str, operation: Callable[[], Result]) -> Result:
+        return with_patience(operation, what=what, patience=self._patience)
+
+    @cached_property
+    def _forge(self) -> Github:
+        from github import Auth, Github
+
+        return Github(
+            auth=Auth.Token(self._token),
+            base_url=self.api_url,
+            timeout=REQUEST_TIMEOUT,
+            per_page=PAGE_SIZE,
+            retry=None,  # `with_patience` stands around whole operations instead
+            seconds_between_requests=None,
+            seconds_between_writes=self._seconds_between_writes,
+            lazy=True,  # an object is read when something of it is asked for
+        )
+
+    @cached_property
+    def _repository(self) -> Repository:
+        return self._forge.get_repo(self.repository)
+
+    # Proposals
+
+    def _make_commit(
+        self, base_sha: str, *, files: Mapping[str, bytes], message: str, author: Person, when: datetime
+    ) -> str:
+        from github import InputGitAuthor
+
+        base = self._repository.get_git_commit(base_sha)
+        tree = self._repository.create_git_tree(
+            [self._tree_element(path, content) for path, content in sorted(files.items())], base.tree
+        )
+        signature = InputGitAuthor(author.name, author.email, when.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return self._repository.create_git_commit(message, tree, [base], signature, signature).sha
+
+    def _tree_element(self, path: str, content: bytes) -> InputGitTreeElement:
+        from github import InputGitTreeElement
+
+        text = _as_text(content) if len(content) <= INLINE_LIMIT else None
+        if text is not None:
+            return InputGitTreeElement(path, "100644", "blob", content=text)
+        blob = self._call(
+            f"store the file {path}",
+            lambda: self._repository.create_git_blob(base64.b64encode(content).decode(), "base64"),
+        )
+        return InputGitTreeElement(path, "100644", "blob", sha=blob.sha)
+
+    def _branch_head(self, branch: str) -> str | None:
+        from github import UnknownObjectException
+
+        try:
+            return self._repository.get_git_ref(f"heads/{branch}").object.sha
+        except UnknownObjectException:
+            return None
+
+    def _create_branch(self, branch: str, sha: str) -> None:
+        from github import GithubException
+
+        try:
+            self._repository.create_git_ref(f"refs/heads/{branch}", sha)
+        except GithubException as error:
+            # Somebody was faster, most likely this same proposal in another process.
+            if error.status != HTTPStatus.UNPROCESSABLE_ENTITY or self._branch_head(branch) != sha:
+                raise
+
+    # Pull requests
+
+    def _pull_of(self, branch: str) -> github.PullRequest.PullRequest | None:
+        owner = self.repository.split("/")[0]
+        pulls = self._repository.get_pulls(state="all", head=f"{owner}:{branch}")
+        # GitHub ignores a head filter that it cannot read: look at the branch ourselves.
+        own = [pull for pull in pulls if pull.head.ref == branch and pull.head.user.login == owner]
+        return max(own, key=lambda pull: (pull.state == "open", pull.number), default=None)
+
+    def _create_pull(self, branch: str, title: str, body: str) -> github.PullRequest.PullRequest:
+        from github import GithubException
+
+        base = self._repository.default_branch
+        try:
+            return self._repository.create_pull(base=base, head=branch, title=title, body=body)
+        except GithubException as error:
+            existing = self._pull_of(branch) if error.status == HTTPStatus.UNPROCESSABLE_ENTITY else None
+            if existing is None:
+                raise
+            return existing
+
+    # Statuses
+
+    def _newest_statuses(self, sha: str) -> dict[str, Status]:
+        newest: dict[str, Status] = {}
+        for status in self._repository.get_commit(sha).get_statuses():
+            newest.setdefault(status.context, _status(status))  # the forge answers newest first
+        return newest
+
+
+def _merge(pull: github.PullRequest.PullRequest, head_sha: str, title: str, message: str) -> str:
+    from github import GithubException
+
+    try:
+        return pull.merge(commit_title=title, commit_message=message, merge_method="squash", sha=head_sha).sha
+    except GithubException as error:
+        said = said_by(error)
+        if error.status == HTTPStatus.CONFLICT:
+            raise HeadMovedError(
+                f"Expected pull request #{pull.number} at {head_sha}; it moved just now. The forge says: {said}",
+                remedy="Test the new head, then merge that.",
+            ) from None
+        if error.status == HTTPStatus.METHOD_NOT_ALLOWED and not base_was_modified(error):
+            raise NotMergeableError(
+                f"The forge does not merge pull request #{pull.number}: {said}",
+                remedy="Resolve the conflicts with the base branch, or satisfy the branch's protection.",
+            ) from None
+        raise
+
+
+def _pull_request(pull: github.PullRequest.PullRequest) -> PullRequest:
+    # Only what a listing holds as well: anything else would cost one more request for each pull request.
+    merged = pull.merged_at is not None
+    return PullRequest(
+        number=pull.number,
+        title=pull.title,
+        body=pull.body or "",
+        state=pull.state,
+        merged=merged,
+        draft=pull.draft,
+        base_ref=pull.base.ref,
+        base_sha=pull.base.sha,
+        head_ref=pull.head.ref,
+        head_sha=pull.head.sha,
+        author=pull.user.login if pull.user else "",
+        labels=tuple(label.name for label in pull.labels),
+        merge_sha=pull.merge_commit_sha if merged else None,
+        url=pull.html_url,
+    )
+
+
+def _status(status: CommitStatus) -> Status:
+    return Status(
+        context=status.context,
+        state=status.state,
+        description=status.description or "",
+        target_url=status.target_url or "",
+        creator=status.creator.login if status.creator else "",
+        created_at=status.created_at,
+    )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= DESCRIPTION_LIMIT else text[: DESCRIPTION_LIMIT - 1] + "…"
+
+
+def _as_text(content: bytes) -> str | None:
+    """The content as a JSON document can carry it without change; None for anything but plain UTF-8."""
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text

@@ -1,0 +1,127 @@
+"""What each mail has to be told: one frozen dataclass a mail. Its templates are ``templates/<template>.txt`` and ``.html``.
+
+Names, reasons and logs come from strangers; they may hold anything, and are made harmless where a mail is rendered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from brainscore_ops.errors import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mail:
+    """What every mail is told."""
+
+    template: ClassVar[str]
+
+    submission_name: str
+    submission_id: int | None = None
+    """None for what was refused before it became a submission."""
+    submitter: str = ""
+    """How the mail addresses its reader; empty for a mail without a name."""
+    pull_request_url: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Received(Mail):
+    """The archive was accepted, and what happens next."""
+
+    template = "received"
+
+    plugins: tuple[str, ...] = ()
+    """The plugins that were found, as ``models/my-model``."""
+    public: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused(Mail):
+    """The archive was refused: everything that is wrong with it."""
+
+    template = "refused"
+
+    archive_name: str
+    problems: tuple[Problem, ...]
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class PluginFailure:
+    """One plugin whose tests failed."""
+
+    plugin: str
+    """As ``models/my-model``."""
+    tests: tuple[str, ...] = ()
+    """The tests that failed; empty where none could run."""
+    log: str = ""
+    """The end of what the tests printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestsFailed(Mail):
+    """The plugins' own tests failed."""
+
+    template = "tests-failed"
+
+    failures: tuple[PluginFailure, ...]
+    reason: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallFailed(Mail):
+    """What a plugin requires could not be installed."""
+
+    template = "install-failed"
+
+    plugin: str
+    reason: str
+    remedy: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held(Mail):
+    """The gate did not let the pull request through: the rules that hold it."""
+
+    template = "held"
+
+    rules: tuple[Problem, ...]
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
+class PairOutcome:
+    """What came out of one model on one benchmark."""
+
+    model: str
+    benchmark: str
+    value: float | None = None
+    """Ceiled where there is a ceiling; None where scoring failed."""
+    error: float | None = None
+    ceiling: float | None = None
+    reason: str = ""
+    """Why there is no score."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored(Mail):
+    """The scores, and the pairs that could not be scored."""
+
+    template = "scored"
+
+    scores: tuple[PairOutcome, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delayed(Mail):
+    """Something of ours is broken; the submission is not at fault and goes on by itself."""
+
+    template = "delayed"
+
+    step: str
+    """What was being done, as ``running its tests``."""
+    reason: str

@@ -1,0 +1,343 @@
+"""The leaderboard: models in the order of their average, benchmarks in the order of their tree."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections import defaultdict
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, ModelMeta, Reference
+from brainscore_ops.scores.table import score_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import pandas as pd
+    from sqlalchemy.orm import Session
+
+    from brainscore_ops.database.connection import Database
+
+MISSING = "missing"
+
+RULE = (
+    "The average of a model is the mean over the groups of benchmarks at the top; the mean of a group is that over the "
+    "benchmarks and groups right below it. A benchmark on which the model failed, or has not been scored yet, counts as 0 in "
+    "it. A model without any score has no average and no rank."
+)
+"""How a model's average is computed, in the words of the page: Brain-Score's own rule.
+
+Brain-Score's website computes it so (``benchmarks/sql/mv.sql``, ``populate_final_agg_scores``: the sum of the children's
+scores, NaN and NULL as 0, over the number of children; NaN or NULL where no child has a number), over the newest version of
+each visible benchmark.
+"""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A column: the newest version of a benchmark."""
+
+    identifier: str
+    version: int | None
+    ceiling: float | None
+    """Of the raw score; None where the benchmark has none, and its scores are raw."""
+    ceiling_error: float | None
+    reference: str = ""
+    """Author and year of the publication behind it."""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Benchmarks with the same parent."""
+
+    path: tuple[str, ...]
+    """The identifiers of the parents, from the top; empty for benchmarks without one."""
+    benchmarks: tuple[Benchmark, ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What came out of a model on a benchmark."""
+
+    state: str
+    """``scored``, ``failed`` or ``missing`` (not tried yet)."""
+    value: float | None = None
+    """Ceiled where there is a ceiling, raw elsewhere."""
+    raw: float | None = None
+    error: float | None = None
+    reason: str = ""
+    """Why it failed."""
+    computed_at: str | None = None
+    """ISO 8601, UTC."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model."""
+
+    model: str
+    rank: int | None
+    """Models with the same average share a rank, and the next rank is left out. None without an average."""
+    average: float | None
+    means: tuple[float | None, ...]
+    """Of the groups, in the order of :attr:`Leaderboard.groups`."""
+    cells: tuple[Cell, ...]
+    """In the order of :attr:`Leaderboard.benchmarks`."""
+    family: str = ""
+    architecture: str = ""
+    parameters: int | None = None
+    reference: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """A domain's leaderboard."""
+
+    domain: str
+    groups: tuple[Group, ...]
+    rows: tuple[Row, ...]
+    """By average, the best first; those without one at the end, by name."""
+    as_of: str | None = None
+    """When the newest of its scores was computed: ISO 8601, UTC. None without scores."""
+
+    @cached_property
+    def benchmarks(self) -> tuple[Benchmark, ...]:
+        """The columns."""
+        return tuple(benchmark for group in self.groups for benchmark in group.benchmarks)
+
+    @cached_property
+    def revision(self) -> str:
+        """A digest of the content: the same scores have the same revision."""
+        return hashlib.sha256(_json(self._content()).encode()).hexdigest()[:16]
+
+    def to_json(self) -> str:
+        """The whole leaderboard as a JSON document, the same to the byte for the same content.
+
+        A pair that is not in ``scores`` has not been tried yet.
+        """
+        return _json({"revision": self.revision, **self._content()})
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "domain": self.domain,
+            "as_of": self.as_of,
+            "average": RULE,
+            "groups": [asdict(group) for group in self.groups],
+            "models": [self._model(row) for row in self.rows],
+        }
+
+    def _model(self, row: Row) -> dict[str, Any]:
+        means = zip(self.groups, row.means, strict=True)
+        cells = zip(self.benchmarks, row.cells, strict=True)
+        return {
+            "model": row.model,
+            "rank": row.rank,
+            "average": row.average,
+            "family": row.family,
+            "architecture": row.architecture,
+            "parameters": row.parameters,
+            "reference": row.reference,
+            "url": row.url,
+            "means": {"/".join(group.path): mean for group, mean in means if group.path},
+            "scores": {benchmark.identifier: vars(cell) for benchmark, cell in cells if cell.state != MISSING},
+        }
+
+
+def leaderboard(database: Database, *, domain: str) -> Leaderboard:
+    """What everybody may see of a domain: public models, visible benchmarks in their newest version; averages by :data:`RULE`.
+
+    :param domain: what the database calls it: ``vision``
+    """
+    with database.session() as session:
+        # All of it from one moment: a score that is recorded meanwhile is whole in the next leaderboard.
+        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        tree = _tree(session, domain)
+        facts = _model_facts(session, domain)
+        scores = score_table(session, domain=domain)
+    columns = {node.instance_id for node in _leaves(tree)}
+    scores = scores[scores["benchmark_id"].isin(columns)]
+    groups = tuple(_groups(tree, (), _ceilings(scores)))
+    cells: dict[int, dict[str, Cell]] = defaultdict(dict)
+    score: Any  # pandas' own types say little of a row
+    for score in scores.itertuples():
+        cells[score.model_id][score.benchmark] = _cell(score)
+    rows = [_row(tree, groups, cells[model_id], facts[model_id]) for model_id in cells]
+    return Leaderboard(domain=domain, groups=groups, rows=_ranked(rows), as_of=_moment(scores["computed_at"].max()))
+
+
+@dataclass(frozen=True)
+class _Node:
+    """A benchmark, or a parent of benchmarks."""
+
+    identifier: str
+    children: tuple[_Node, ...] = ()
+    benchmark: Benchmark | None = None
+    instance_id: int | None = None
+
+
+def _tree(session: Session, domain: str) -> tuple[_Node, ...]:
+    """The visible benchmarks of a domain that have a version, under their parents, in the order that the database gives them."""
+    newest = {
+        instance.benchmark_type_id: instance
+        for instance in session.scalars(
+            select(BenchmarkInstance).order_by(
+                BenchmarkInstance.benchmark_type_id,
+                BenchmarkInstance.version.asc().nulls_first(),
+                BenchmarkInstance.id,
+            )
+        )
+    }
+    rows = session.execute(
+        select(BenchmarkType, Reference)
+        .outerjoin(Reference, Reference.id == BenchmarkType.reference_id)
+        .where(BenchmarkType.domain == domain)
+        .order_by(BenchmarkType.order, BenchmarkType.identifier)
+    ).all()
+    known = {kind.identifier for kind, _ in rows}
+    below: dict[str | None, list[tuple[BenchmarkType, Reference | None]]] = defaultdict(list)
+    for kind, reference in rows:
+        below[kind.parent_id if kind.parent_id in known else None].append((kind, reference))
+
+    def nodes(parent: str | None) -> tuple[_Node, ...]:
+        return tuple(
+            found for kind, reference in below[parent] if kind.visible and (found := node(kind, reference)) is not None
+        )
+
+    def node(kind: BenchmarkType, reference: Reference | None) -> _Node | None:
+        if below.get(kind.identifier):
+            children = nodes(kind.identifier)
+            return _Node(kind.identifier, children) if children else None
+        instance = newest.get(kind.identifier)
+        if instance is None:
+            return None
+        text, url = _cited(reference)
+        benchmark = Benchmark(
+            kind.identifier, instance.version, instance.ceiling, instance.ceiling_error, reference=text, url=url
+        )
+        return _Node(kind.identifier, (), benchmark, instance.id)
+
+    return nodes(None)
+
+
+def _leaves(nodes: Iterable[_Node]) -> Iterator[_Node]:
+    for node in nodes:
+        if node.benchmark is not None:
+            yield node
+        yield from _leaves(node.children)
+
+
+def _groups(
+    nodes: Iterable[_Node], path: tuple[str, ...], ceilings: Mapping[str, tuple[float, float | None]]
+) -> Iterator[Group]:
+    nodes = tuple(nodes)
+    benchmarks = tuple(node.benchmark for node in nodes if node.benchmark is not None)
+    if benchmarks:
+        yield Group(path, tuple(_with_ceiling(benchmark, ceilings) for benchmark in benchmarks))
+    for node in nodes:
+        yield from _groups(node.children, (*path, node.identifier), ceilings)
+
+
+def _ceilings(scores: pd.DataFrame) -> dict[str, tuple[float, float | None]]:
+    """The ceilings that the scores were computed with, the newest of each benchmark."""
+    known = scores[scores["ceiling"].notna()].sort_values("computed_at", kind="stable")
+    columns = (known["benchmark"], known["ceiling"], known["ceiling_error"])
+    return {benchmark: (ceiling, _finite(error)) for benchmark, ceiling, error in zip(*columns, strict=True)}
+
+
+def _with_ceiling(benchmark: Benchmark, ceilings: Mapping[str, tuple[float, float | None]]) -> Benchmark:
+    if benchmark.ceiling is not None or benchmark.identifier not in ceilings:
+        return benchmark
+    ceiling, error = ceilings[benchmark.identifier]
+    return replace(benchmark, ceiling=ceiling, ceiling_error=error)
+
+
+def _model_facts(session: Session, domain: str) -> dict[int, dict[str, Any]]:
+    rows = session.execute(
+        select(Model, ModelMeta, Reference)
+        .outerjoin(ModelMeta, ModelMeta.model_id == Model.id)
+        .outerjoin(Reference, Reference.id == Model.reference_id)
+        .where(Model.domain == domain)
+    )
+    facts = {}
+    for model, meta, reference in rows:
+        text, url = _cited(reference)
+        facts[model.id] = {
+            "model": model.name,
+            "family": (meta and meta.model_family) or "",
+            "architecture": (meta and meta.architecture) or "",
+            "parameters": meta and meta.total_parameter_count,
+            "reference": text,
+            "url": url,
+        }
+    return facts
+
+
+def _cited(reference: Reference | None) -> tuple[str, str]:
+    """Author and year, and the address if it is one of the web."""
+    if reference is None:
+        return "", ""
+    url = reference.url if reference.url.startswith(("https://", "http://")) else ""
+    return f"{reference.author}, {reference.year}", url
+
+
+def _cell(score: Any) -> Cell:
+    return Cell(
+        state=score.state,
+        value=_finite(score.value),
+        raw=_finite(score.raw),
+        error=_finite(score.error),
+        reason=score.reason if isinstance(score.reason, str) else "",
+        computed_at=_moment(score.computed_at),
+    )
+
+
+def _row(
+    tree: tuple[_Node, ...], groups: tuple[Group, ...], cells: Mapping[str, Cell], facts: Mapping[str, Any]
+) -> Row:
+    means: dict[tuple[str, ...], float | None] = {}
+
+    def mean(nodes: tuple[_Node, ...], path: tuple[str, ...]) -> float | None:
+        values = [
+            cells[node.identifier].value if node.identifier in cells else mean(node.children, (*path, node.identifier))
+            for node in nodes
+        ]
+        scored = [value for value in values if value is not None]
+        means[path] = sum(scored) / len(values) if scored else None
+        return means[path]
+
+    average = mean(tree, ())
+    return Row(
+        rank=None,
+        average=average,
+        means=tuple(means[group.path] if group.path else None for group in groups),
+        cells=tuple(
+            cells.get(benchmark.identifier, Cell(MISSING)) for group in groups for benchmark in group.benchmarks
+        ),
+        **facts,
+    )
+
+
+def _ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
+    ordered = sorted(rows, key=lambda row: (row.average is None, -(row.average or 0.0), row.model))
+    averages = [row.average for row in ordered]
+    return tuple(row if row.average is None else replace(row, rank=averages.index(row.average) + 1) for row in ordered)
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _moment(value: Any) -> str | None:
+    # pandas says NaT for a time that is not there, which differs from itself.
+    return value.isoformat(timespec="seconds") if value is not None and value == value else None
+
+
+def _json(document: Any) -> str:
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"

@@ -1,0 +1,5 @@
+from brainscore_example import benchmark_registry
+
+from .benchmark import FunctionalConnectivity
+
+benchmark_registry["VanEssen2013.functional-similarity"] = FunctionalConnectivity

@@ -1,0 +1,5 @@
+from brainscore_example import model_registry
+
+from .model import RandomFeatures
+
+model_registry["random-features"] = RandomFeatures

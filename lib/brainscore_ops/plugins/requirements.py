@@ -1,0 +1,246 @@
+"""What plugins ask to have installed: read as text, and checked line by line before anything acts on it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from brainscore_ops.errors import Problem, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from brainscore_ops.plugins.layout import PluginKey
+
+_MAX_FILE_BYTES = 256 * 1024
+_MAX_SOURCE_BYTES = 64 * 1024 * 1024
+_NO_SOURCES = {"__pycache__", ".git"}
+
+_DIRECT = "Name a released package and its version instead, as in 'numpy>=1.26'."
+
+
+class EnvironmentBuildError(RefusedError):
+    """What is asked for cannot be installed: the message says why, and the ``log`` has all of it."""
+
+    code = "environment-not-built"
+
+
+class RequirementsRefusedError(EnvironmentBuildError):
+    """Some of the requirements cannot be installed here, whatever else is asked for: all of them at once."""
+
+    code = "requirements-refused"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A plugin that is a Python project of its own: it is built, in the sandbox, before it can be installed."""
+
+    path: str
+    """The plugin's folder from the root of the repository."""
+    folder: Path
+    """Where its sources are now."""
+    build_requirements: tuple[str, ...]
+    backend: str
+    """The build backend as PEP 517 spells it: ``setuptools.build_meta:__legacy__``."""
+    digest: str
+    """SHA-256 of its sources."""
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """Everything that an environment is made for. Equal digests make equal environments."""
+
+    library_requirements: str
+    """The library's requirements.txt."""
+    plugin_requirements: tuple[tuple[str, str], ...]
+    """Path and text of each plugin's requirements.txt."""
+    projects: tuple[Project, ...] = ()
+    overrides: str = ""
+    """The library's overrides.txt: what replaces requirements of packages (uv's ``--overrides``). Plugins have none."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of what is asked for, wherever the checkout lies."""
+        projects = [(one.path, one.digest) for one in self.projects]
+        document = [self.library_requirements, self.overrides, self.plugin_requirements, projects]
+        return hashlib.sha256(json.dumps(document).encode()).hexdigest()
+
+
+def requirements_for(checkout: Path, library: str, plugins: Sequence[PluginKey]) -> Requirements:
+    """Read what a library and some of its plugins need.
+
+    That is requirements.txt and overrides.txt at the root of the repository, and in each plugin's folder
+    requirements.txt, pyproject.toml and setup.py. Nothing is run.
+
+    :param checkout: the root of the repository
+    :param plugins: in any order; each counts once
+    :raises RequirementsRefusedError: with every requirement that is not a released package by its name, an
+        environment.yml, or a file that cannot be read
+    """
+    problems: list[Problem] = []
+    library_text = _text(checkout / "requirements.txt", "requirements.txt", problems)
+    overrides = _text(checkout / "overrides.txt", "overrides.txt", problems)
+    texts, projects = [], []
+    for plugin in sorted(set(plugins)):
+        path = plugin.path(library)
+        folder = checkout / path
+        if folder.resolve() != checkout.resolve() / path:
+            problems.append(
+                Problem("no-ordinary-folder", "The plugin's folder is a link; an ordinary one is expected.", path)
+            )
+            continue
+        if (folder / "environment.yml").exists() or (folder / "environment.yaml").exists():
+            problems.append(
+                Problem(
+                    "conda-not-supported",
+                    "Conda environments are not supported here yet.",
+                    where=f"{path}/environment.yml",
+                    remedy="List the packages in requirements.txt instead, by their names on PyPI.",
+                )
+            )
+        text = _text(folder / "requirements.txt", f"{path}/requirements.txt", problems)
+        if text.strip():
+            texts.append((path, text))
+        if (folder / "pyproject.toml").exists() or (folder / "setup.py").exists():
+            project = _project(folder, path, problems)
+            if project:
+                projects.append(project)
+
+    for where, text in (
+        ("requirements.txt", library_text),
+        ("overrides.txt", overrides),
+        *((f"{path}/requirements.txt", text) for path, text in texts),
+    ):
+        problems += _faults(where, enumerate_lines(text))
+    if problems:
+        raise RequirementsRefusedError("The requirements cannot be installed here.", problems=problems)
+    return Requirements(library_text, tuple(texts), tuple(projects), overrides)
+
+
+def requirement_faults(where: str, requirements: Iterable[str]) -> list[Problem]:
+    """What is wrong with requirements that did not come from a file with lines, such as a built package's metadata."""
+    return _faults(where, ((None, requirement) for requirement in requirements))
+
+
+def enumerate_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The requirements of a requirements.txt and their lines; without comments, hashes and continuations."""
+    pending, began = "", 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        began = began if pending else number
+        content = re.sub(r"(^|\s)#.*$", "", line)
+        if content.rstrip().endswith("\\"):
+            pending += content.rstrip()[:-1] + " "
+            continue
+        requirement = re.sub(r"\s--hash[= ]\S+", "", pending + content).strip()
+        pending = ""
+        if requirement:
+            yield began, requirement
+    if pending.strip():
+        yield began, pending.strip()
+
+
+def _faults(where: str, requirements: Iterable[tuple[int | None, str]]) -> list[Problem]:
+    problems = []
+    for number, requirement in requirements:
+        place = where if number is None else f"{where}:{number}"
+        shown = requirement if len(requirement) <= 120 else f"{requirement[:120]}…"
+        if requirement.startswith("-"):
+            problems.append(
+                Problem(
+                    "option-in-requirements",
+                    f"An option stands where a package is expected: {shown!r}.",
+                    where=place,
+                    remedy="Only packages can be listed: no indexes, other files or editable installs.",
+                )
+            )
+            continue
+        try:
+            parsed = Requirement(requirement)
+        except InvalidRequirement:
+            direct = "://" in requirement or requirement.startswith((".", "/"))
+            code, what = ("direct-reference", "An address") if direct else ("not-a-requirement", "Something else")
+            problems.append(Problem(code, f"{what} stands where a package is expected: {shown!r}.", place, _DIRECT))
+            continue
+        if parsed.url:
+            problems.append(
+                Problem("direct-reference", f"{parsed.name} is to come from an address: {shown!r}.", place, _DIRECT)
+            )
+    return problems
+
+
+def _text(path: Path, where: str, problems: list[Problem]) -> str:
+    if not path.exists():
+        return ""
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _MAX_FILE_BYTES:
+            problems.append(
+                Problem(
+                    "unreadable-requirements",
+                    f"An ordinary file of at most {_MAX_FILE_BYTES} bytes is expected.",
+                    where,
+                )
+            )
+            return ""
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(Problem("unreadable-requirements", f"Text in UTF-8 is expected: {error}.", where))
+        return ""
+
+
+def _project(folder: Path, path: str, problems: list[Problem]) -> Project | None:
+    # PEP 518: without a [build-system] table it is setuptools' legacy backend, as pip would have it.
+    build: dict[str, Any] = {}
+    where = f"{path}/pyproject.toml"
+    text = _text(folder / "pyproject.toml", where, problems)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        problems.append(Problem("unreadable-requirements", f"It is no TOML: {error}.", where))
+        return None
+    if "build-system" not in document and "project" not in document and not (folder / "setup.py").exists():
+        return None  # settings of tools only
+    build = document.get("build-system", {})
+    requires = build.get("requires", ["setuptools>=64"]) if isinstance(build, dict) else None
+    backend = build.get("build-backend", "setuptools.build_meta:__legacy__") if isinstance(build, dict) else None
+    if (
+        not isinstance(backend, str)
+        or not isinstance(requires, list)
+        or not all(isinstance(one, str) for one in requires)
+        or not re.fullmatch(r"[\w.]+(:[\w.]+)?", backend)
+    ):
+        problems.append(Problem("unreadable-requirements", "Its [build-system] table is not as PEP 517 has it.", where))
+        return None
+    problems += requirement_faults(f"{where} [build-system]", requires)
+    digest = _source_digest(folder, path, problems)
+    return Project(path, folder.absolute(), tuple(requires), backend, digest)
+
+
+def _source_digest(folder: Path, path: str, problems: list[Problem]) -> str:
+    digest, size = hashlib.sha256(), 0
+    for file in sorted(folder.rglob("*")):
+        if _NO_SOURCES.intersection(file.relative_to(folder).parts) or (file.is_dir() and not file.is_symlink()):
+            continue
+        if file.is_symlink() or not file.is_file():
+            problems.append(
+                Problem("no-ordinary-file", "A project is built from ordinary files only.", f"{path}/{file.name}")
+            )
+            continue
+        size += file.stat().st_size
+        if size > _MAX_SOURCE_BYTES:
+            problems.append(
+                Problem(
+                    "project-too-large", f"A project that is to be built has at most {_MAX_SOURCE_BYTES} bytes.", path
+                )
+            )
+            break
+        name = str(file.relative_to(folder)).encode("utf-8", "surrogateescape")
+        content = file.read_bytes()
+        digest.update(b"%d %d " % (len(name), len(content)) + name + content)
+    return digest.hexdigest()

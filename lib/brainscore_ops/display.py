@@ -66,7 +66,7 @@ class Shown:
     def _repr_html_(self) -> str:
         return self.table()._repr_html_()
 
-    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: ARG002, FBT001 - IPython's signature
+    def _repr_pretty_(self, printer: _Printer, cycle: bool) -> None:  # noqa: ARG002 - IPython's signature
         printer.text(str(self.table()))
 
 
@@ -131,8 +131,8 @@ class _NoHandle(_DisplayHandle):
 
 def _display_handle(shown: object) -> _DisplayHandle:
     try:
-        from IPython import get_ipython  # noqa: PLC0415 - there is none outside of notebooks
-        from IPython.display import display  # noqa: PLC0415
+        from IPython import get_ipython
+        from IPython.display import display
     except ImportError:
         return _NoHandle()
     if get_ipython() is None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, ModelMeta, Reference
+from brainscore_ops.display import Shown, Table, number, with_error
 from brainscore_ops.scores.table import score_table
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Leaderboard:
+class Leaderboard(Shown):
     """A domain's leaderboard."""
 
     domain: str
@@ -116,6 +117,26 @@ class Leaderboard:
     def revision(self) -> str:
         """A digest of the content: the same scores have the same revision."""
         return hashlib.sha256(_json(self._content()).encode()).hexdigest()[:16]
+
+    def table(self) -> Table:
+        """The leaderboard as a notebook shows it."""
+        columns = [f"{benchmark.identifier} v{benchmark.version}" for benchmark in self.benchmarks]
+        return Table(
+            f"Leaderboard: {self.domain}, revision {self.revision}",
+            [
+                [
+                    row.rank,
+                    row.model,
+                    number(row.average),
+                    *(
+                        with_error(cell.value, cell.error) if cell.value is not None else cell.state
+                        for cell in row.cells
+                    ),
+                ]
+                for row in self.rows
+            ],
+            ["", "model", "average", *columns],
+        )
 
     def to_json(self) -> str:
         """The whole leaderboard as a JSON document, the same to the byte for the same content.

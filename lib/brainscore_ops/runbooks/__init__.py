@@ -1,0 +1,1 @@
+"""Running parameterized notebooks: parameters, execution through papermill, states, records, ledger."""

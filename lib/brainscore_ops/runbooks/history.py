@@ -1,0 +1,116 @@
+"""Looking at runs that were: which there are, and one of them with its record."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from brainscore_ops.database.ops_tables import Run
+from brainscore_ops.errors import UsageError
+from brainscore_ops.runbooks.ledger import entry_of, mark_lost
+from brainscore_ops.runbooks.records import RecordChangedError, read_record
+from brainscore_ops.runbooks.states import RunState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy.sql.elements import ColumnElement
+
+    from brainscore_ops.database.connection import Database
+    from brainscore_ops.runbooks.runs import RunEntry, Step
+
+LAST = "last"
+LAST_FAILED = "last-failed"
+
+
+class UnknownRunError(UsageError):
+    """No run, or more than one, is meant by what was given."""
+
+    code = "unknown-run"
+
+
+@dataclass(frozen=True)
+class ShownRun:
+    """A run with what its record says."""
+
+    entry: RunEntry
+    record: Path | None
+    steps: list[Step]
+    """Empty where the record cannot be read."""
+    record_problem: str
+    """What is wrong with the record; nothing where it is as its run left it."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The run as a JSON document."""
+        return {
+            **self.entry.as_dict(),
+            "seconds": self.entry.seconds,
+            "exit_code": self.entry.state.exit_code,
+            "steps": [{"name": step.name, "state": str(step.state), "seconds": step.seconds} for step in self.steps],
+            "record": self.record and str(self.record),
+            "record_problem": self.record_problem,
+        }
+
+
+def list_runs(
+    database: Database,
+    *,
+    runbook: str | None = None,
+    state: RunState | None = None,
+    submission: int | None = None,
+    limit: int = 20,
+) -> list[RunEntry]:
+    """The newest runs first. Runs that nobody drives any more are marked as lost on the way."""
+    mark_lost(database)
+    wanted: list[ColumnElement[bool]] = []
+    if runbook is not None:
+        wanted.append(Run.runbook == runbook)
+    if state is not None:
+        wanted.append(Run.state == str(state))
+    if submission is not None:
+        wanted.append(Run.submission_id == submission)
+    with database.session() as session:
+        found = session.scalars(select(Run).where(*wanted).order_by(Run.started_at.desc(), Run.id.desc()).limit(limit))
+        return [entry_of(row) for row in found]
+
+
+def find_run(database: Database, reference: str) -> RunEntry:
+    """The run that is meant by an id, by the start of one, by ``last`` or by ``last-failed``.
+
+    :raises UnknownRunError: there is none, or more than one
+    """
+    mark_lost(database)
+    query = select(Run).order_by(Run.started_at.desc(), Run.id.desc()).limit(5)
+    if reference == LAST_FAILED:
+        query = query.where(Run.state.not_in([RunState.SUCCEEDED, RunState.RUNNING]))
+    elif reference != LAST:
+        query = query.where(Run.id.startswith(reference, autoescape=True))
+    with database.session() as session:
+        found = [entry_of(row) for row in session.scalars(query)]
+    exact = [entry for entry in found if entry.id == reference]
+    chosen = exact or (found[:1] if reference in (LAST, LAST_FAILED) else found)
+    if len(chosen) != 1:
+        several = f"several: {', '.join(entry.id for entry in chosen)}" if chosen else "none"
+        raise UnknownRunError(
+            f"expected one run that {reference!r} means, found {several}",
+            remedy=f"`brainscore-ops runs` lists them; {LAST} and {LAST_FAILED} are understood too.",
+        )
+    return chosen[0]
+
+
+def show_run(entry: RunEntry, outputs: Path) -> ShownRun:
+    """A run with its steps, and whether its record is still what it left.
+
+    :param outputs: the records of its deployment
+    """
+    if entry.record_path is None:
+        return ShownRun(entry, None, [], "there is no record")
+    path = outputs / entry.record_path
+    try:
+        steps = read_record(path).steps
+        read_record(path, expected_digest=entry.record_digest)
+    except RecordChangedError as problem:
+        return ShownRun(entry, path, [], problem.message)
+    return ShownRun(entry, path, steps, "")

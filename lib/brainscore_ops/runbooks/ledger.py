@@ -1,0 +1,233 @@
+"""Ledgers: where a run is entered when it starts and closed when it ends."""
+
+from __future__ import annotations
+
+import json
+import socket
+from contextlib import ExitStack, suppress
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+from brainscore_ops.errors import Fault, StepFailedError, UnavailableError
+from brainscore_ops.runbooks.records import write_whole
+from brainscore_ops.runbooks.runs import RunEntry
+from brainscore_ops.runbooks.states import RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from sqlalchemy.orm import Session
+
+    from brainscore_ops.database.connection import Database
+    from brainscore_ops.database.ops_tables import Run
+    from brainscore_ops.settings import Deployment
+
+FILE_ENDING = ".run.json"
+HARVESTED_DAYS = 30
+"""How far back a starting run looks for files of runs that the database does not know."""
+
+
+class BadRunFileError(StepFailedError):
+    """A file is not the entry of a run."""
+
+    code = "bad-run-file"
+    fault = Fault.OPERATOR
+
+
+class Ledger(Protocol):
+    """Where a run is entered."""
+
+    def open(self, entry: RunEntry) -> None:
+        """Enter a run that starts.
+
+        :raises UnavailableError: the ledger does not answer; nothing may run then
+        """
+
+    def close(self, entry: RunEntry) -> str:
+        """Enter how it ended; it never fails for an outside reason.
+
+        :returns: what a person has to know, or nothing
+        """
+
+
+class DatabaseLedger:
+    """The ``run`` table. While a run is open its lock ``run:<id>`` is held: one whose lock is free has lost its driver."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        self._open = ExitStack()
+        self._database: Database | None = None
+
+    def open(self, entry: RunEntry) -> None:
+        """See :class:`Ledger`. What former runs left in files is entered first."""
+        from brainscore_ops.database.connection import Database
+
+        with ExitStack() as opening:
+            self._database = Database.of(self._deployment)
+            opening.callback(self._database.close)
+            # The lock comes before the row: at no moment does a running one look lost.
+            opening.enter_context(self._database.lock(lock_name(entry.id)))
+            mark_lost(self._database)
+            harvest_outputs(self._database, self._deployment.outputs)
+            with self._database.session() as session:
+                session.add(_as_row(entry, session))
+            self._open = opening.pop_all()
+
+    def close(self, entry: RunEntry) -> str:
+        """See :class:`Ledger`. Where the database is gone, the entry is kept in a file, and a later run enters it."""
+        from sqlalchemy.exc import SQLAlchemyError
+
+        assert self._database is not None, "close follows open"  # noqa: S101
+        try:
+            with self._database.session() as session:
+                session.merge(_as_row(entry, session))
+        except (UnavailableError, SQLAlchemyError) as error:
+            path = file_of(entry, self._deployment.outputs)
+            _write_file(path, entry)
+            said = error.message if isinstance(error, UnavailableError) else type(error).__name__
+            return f"The database could not be told how this run ended ({said}). It is kept in {path}; the next run enters it."
+        finally:
+            with suppress(SQLAlchemyError):  # a lock is gone with its connection
+                self._open.close()
+        return ""
+
+
+class FileLedger:
+    """A file beside the record, for machines that reach no database; :func:`harvest_run` enters it later."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._outputs = deployment.outputs
+
+    def open(self, entry: RunEntry) -> None:
+        """See :class:`Ledger`."""
+        _write_file(file_of(entry, self._outputs), entry)
+
+    def close(self, entry: RunEntry) -> str:
+        """See :class:`Ledger`."""
+        _write_file(file_of(entry, self._outputs), entry)
+        return ""
+
+
+def file_of(entry: RunEntry, outputs: Path) -> Path:
+    """Where a file ledger keeps a run: beside its record."""
+    if entry.record_path is None:
+        raise BadRunFileError(f"expected the run {entry.id} to have a record, found none")
+    return (outputs / entry.record_path).with_suffix("").with_suffix(FILE_ENDING)
+
+
+def lock_name(run_id: str) -> str:
+    """The advisory lock that a run's driver holds."""
+    return f"run:{run_id}"
+
+
+def harvest_run(database: Database, path: Path) -> bool:
+    """Enter the run of a file into the database, once; the file is then removed.
+
+    A run that still goes on is left alone, one whose driver is gone is entered as lost.
+
+    :returns: whether the database learned something
+    :raises BadRunFileError: the file is no entry of a run
+    """
+    try:
+        entry = RunEntry.from_dict(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return False  # somebody else was quicker
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRunFileError(f"expected the entry of a run in {path}: {error!r}", remedy="Move it away.") from error
+    if entry.state is RunState.RUNNING:
+        if _may_be_driven(entry):
+            return False
+        entry = _lost(entry)
+    from brainscore_ops.database.ops_tables import Run
+
+    with database.lock(lock_name(entry.id)), database.session() as session:
+        known = session.get(Run, entry.id)
+        news = known is None or known.state in (RunState.RUNNING, RunState.LOST)
+        if news:
+            session.merge(_as_row(entry, session))
+    path.unlink(missing_ok=True)
+    return news
+
+
+def harvest_outputs(database: Database, outputs: Path) -> int:
+    """Enter every run that lies in a file among the records of the last days.
+
+    :returns: how many the database did not know
+    """
+    count = 0
+    for path in _recent_files(outputs):
+        with suppress(BadRunFileError):  # it stays where it is, and harm comes to no other run
+            count += harvest_run(database, path)
+    return count
+
+
+def mark_lost(database: Database) -> list[str]:
+    """Mark the runs that nobody drives any more.
+
+    :returns: their ids
+    """
+    from sqlalchemy import select
+
+    from brainscore_ops.database.ops_tables import Run
+
+    lost = []
+    with database.session() as session:
+        running = list(session.scalars(select(Run.id).where(Run.state == RunState.RUNNING)))
+    for run_id in running:
+        with database.lock(lock_name(run_id), wait=False) as held, database.session() as session:
+            row = session.get(Run, run_id) if held else None
+            if row is not None and row.state == RunState.RUNNING:  # it may have ended since we asked
+                session.merge(_as_row(_lost(entry_of(row)), session))
+                lost.append(run_id)
+    return lost
+
+
+def entry_of(row: Run) -> RunEntry:
+    """The run of a row."""
+    values = {item.name: getattr(row, item.name) for item in fields(RunEntry)}
+    return RunEntry(**{**values, "state": RunState(row.state)})
+
+
+def _as_row(entry: RunEntry, session: Session) -> Run:
+    from brainscore_ops.database.brainscore_tables import Submission
+    from brainscore_ops.database.ops_tables import Run
+
+    values = {item.name: getattr(entry, item.name) for item in fields(RunEntry)}
+    values["state"] = str(entry.state)
+    if entry.submission_id is not None and session.get(Submission, entry.submission_id) is None:
+        values["submission_id"] = None  # a mistyped number must not cost us the record of the run
+    return Run(**values)
+
+
+def _lost(entry: RunEntry) -> RunEntry:
+    error = StepFailedError(
+        f"the process {entry.process} on {entry.host} that drove this run is gone",
+        remedy="Run it again: it goes on from what is done.",
+        code="lost",
+    )
+    return replace(entry, state=RunState.LOST, ended_at=datetime.now(UTC), error=error.as_dict())
+
+
+def _may_be_driven(entry: RunEntry) -> bool:
+    import psutil
+
+    if entry.host != socket.gethostname():
+        return True
+    try:
+        # Process numbers are used again: one that began after the run is another process.
+        return psutil.Process(entry.process).create_time() <= entry.started_at.timestamp() + 1
+    except psutil.Error:
+        return False
+
+
+def _recent_files(outputs: Path) -> Iterator[Path]:
+    first = f"{datetime.now(UTC) - timedelta(days=HARVESTED_DAYS):%Y-%m-%d}"
+    for day in outputs.glob("*/????-??-??"):
+        if day.name >= first:
+            yield from day.glob(f"*{FILE_ENDING}")
+
+
+def _write_file(path: Path, entry: RunEntry) -> None:
+    write_whole(path, (json.dumps(entry.as_dict(), ensure_ascii=False, indent=1) + "\n").encode())

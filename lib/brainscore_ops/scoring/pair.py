@@ -1,0 +1,223 @@
+"""One pair's computation, on whichever machine it runs: no database, no forge; what comes of it is a file."""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from brainscore_ops.display import Shown, Table, with_error
+from brainscore_ops.errors import OpsError
+from brainscore_ops.parameters import RunbookParameters
+from brainscore_ops.plugins.environment import Environment, EnvironmentStore
+from brainscore_ops.plugins.layout import PluginKey
+from brainscore_ops.plugins.requirements import requirements_for
+from brainscore_ops.plugins.sandbox import Limits, Sandbox
+from brainscore_ops.plugins.scoring import PairFailedError, score_pair
+from brainscore_ops.settings import Deployment, load_deployment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from brainscore_ops.plugins.result import PairResult
+    from brainscore_ops.scoring.plan import Pair
+
+OUTCOME_FILE = "outcome.json"
+
+
+class ScorePairParameters(RunbookParameters):
+    """What ``score_pair`` is told."""
+
+    model: str = Field(description="the model's identifier")
+    benchmark: str = Field(description="the benchmark's identifier")
+    model_plugin: str = Field(description="the folder of the model's plugin, in <library>/models")
+    benchmark_plugin: str = Field(description="the folder of the benchmark's plugin, in <library>/benchmarks")
+    checkout: str = Field(description="the folder with the library's files at the commit that is scored")
+    results: str = Field(description="the folder that takes the outcome")
+
+
+@dataclass(frozen=True)
+class PairOutcome(Shown):
+    """What became of a pair: numbers, or the reason why there are none. Kept as ``outcome.json`` until it is recorded."""
+
+    model: str
+    benchmark: str
+    state: str
+    """``scored`` or ``failed``."""
+    result: dict[str, Any] | None
+    """The numbers, and what they were computed with; None for a failure."""
+    failure: dict[str, Any] | None
+    """:meth:`OpsError.as_dict` of what went wrong."""
+    environment_digest: str | None
+    sandboxed: bool
+    node: str
+    run_id: str | None
+
+    def table(self) -> Table:
+        if self.failure is not None:
+            reason = f"{self.failure['message']} [{self.failure['code']}]"
+            return Table(f"{self.model} on {self.benchmark}: failed", [("reason", reason)])
+        result = self.result or {}
+        return Table(
+            f"{self.model} on {self.benchmark}",
+            [
+                ("score", with_error(result.get("value"), result.get("error"))),
+                ("raw", with_error(result.get("raw"), None)),
+                ("ceiling", with_error(result.get("ceiling"), result.get("ceiling_error"))),
+                ("benchmark version", result.get("benchmark_version")),
+                ("environment", self.environment_digest),
+                ("sandbox", "yes" if self.sandboxed else "NO: switched off by the deployment"),
+            ],
+        )
+
+
+def job_of(pair: Pair, *, deployment: Deployment, checkout: Path) -> ScorePairParameters:
+    """What a worker is told of a pair: the parameters of ``score_pair``."""
+    return ScorePairParameters(
+        deployment=deployment.name,
+        model=pair.model,
+        benchmark=pair.benchmark,
+        model_plugin=pair.model_plugin,
+        benchmark_plugin=pair.benchmark_plugin,
+        checkout=str(checkout),
+        results=str(results_folder(deployment, pair.identity)),
+    )
+
+
+def results_folder(deployment: Deployment, identity: str) -> Path:
+    """Where the outcome of a pair is kept, on the file system that workers and driver share."""
+    return deployment.state / "results" / identity
+
+
+def build_environment(job: ScorePairParameters, run_id: str | None) -> Environment:
+    """The environment that both plugins of a pair can run in, built where it is not there yet.
+
+    :raises EnvironmentBuildError: where their requirements cannot be installed together, after that outcome was kept
+    """
+    settings = load_deployment(job.deployment)
+    plugins = [PluginKey("models", job.model_plugin), PluginKey("benchmarks", job.benchmark_plugin)]
+    try:
+        requirements = requirements_for(Path(job.checkout), settings.library.package, plugins)
+        return environments_of(settings).ensure(requirements)
+    except OpsError as failure:
+        keep_outcome(job, settings, run_id=run_id, failure=failure)
+        raise
+
+
+def compute(
+    job: ScorePairParameters, environment: Environment, run_id: str | None, say: Callable[[str], None] | None = None
+) -> PairOutcome:
+    """Score the pair in the sandbox, and keep the outcome.
+
+    :param say: told each line that the plugin prints
+    :raises PairFailedError: where there is no score, after that outcome was kept
+    """
+    settings = load_deployment(job.deployment)
+    folder = Path(job.results)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        result = score_pair(
+            environment,
+            Path(job.checkout),
+            settings.library.package,
+            job.model,
+            job.benchmark,
+            sandbox=sandbox_of(settings),
+            limits=limits_of(settings),
+            results=folder,
+            on_line=say,
+        )
+        _require_integer_version(result)
+    except OpsError as failure:
+        keep_outcome(job, settings, run_id=run_id, environment=environment, failure=failure)
+        raise
+    return keep_outcome(job, settings, run_id=run_id, environment=environment, result=result)
+
+
+def keep_outcome(
+    job: ScorePairParameters,
+    deployment: Deployment,
+    *,
+    run_id: str | None,
+    environment: Environment | None = None,
+    result: PairResult | None = None,
+    failure: OpsError | None = None,
+) -> PairOutcome:
+    """Write what became of a pair into its results folder, whole or not at all."""
+    outcome = PairOutcome(
+        model=job.model,
+        benchmark=job.benchmark,
+        state="failed" if failure else "scored",
+        result=_facts(result) if result else None,
+        failure=failure.as_dict() if failure else None,
+        environment_digest=environment.lock_digest if environment else None,
+        sandboxed=deployment.sandbox.kind != "none",
+        node=socket.gethostname(),
+        run_id=run_id,
+    )
+    folder = Path(job.results)
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{OUTCOME_FILE}.partial"
+    partial.write_text(json.dumps(asdict(outcome), indent=2, allow_nan=False), encoding="utf-8")
+    partial.replace(folder / OUTCOME_FILE)
+    return outcome
+
+
+def kept_outcome(folder: Path) -> PairOutcome | None:
+    """The outcome that a folder holds; None where its pair has not come to an end."""
+    path = folder / OUTCOME_FILE
+    return PairOutcome(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+
+def sandbox_of(deployment: Deployment) -> Sandbox:
+    """The sandbox that a deployment's plugin code runs in."""
+    return Sandbox(deployment.sandbox.kind, network=deployment.sandbox.network)
+
+
+def limits_of(deployment: Deployment) -> Limits:
+    """What plugin code of a deployment may use."""
+    settings = deployment.sandbox
+    return Limits(
+        wall_seconds=settings.wall_seconds,
+        memory_bytes=settings.memory_bytes,
+        processes=settings.processes,
+        output_bytes=settings.output_bytes,
+        file_bytes=settings.file_bytes,
+    )
+
+
+def environments_of(deployment: Deployment) -> EnvironmentStore:
+    """The plugin environments that a deployment has built."""
+    return EnvironmentStore(deployment.state / "environments", sandbox=sandbox_of(deployment))
+
+
+def _require_integer_version(result: PairResult) -> None:
+    # The database has benchmark versions as integers, and a version is what tells an old score from a current one.
+    if not (result.benchmark_version or "").isascii() or not (result.benchmark_version or "").isdigit():
+        raise PairFailedError(
+            f"expected a whole number as the version of {result.benchmark}, found {result.benchmark_version!r}",
+            code="invalid-result",
+            remedy="Give the benchmark an integer version.",
+        )
+
+
+def _facts(result: PairResult) -> dict[str, Any]:
+    score, measured = result.score, result.measured
+    return {
+        "value": score.value if score else None,
+        "error": score.error if score else None,
+        "raw": result.raw,
+        "ceiling": result.ceiling,
+        "ceiling_error": result.ceiling_error,
+        "benchmark_version": int(result.benchmark_version or 0),
+        "benchmark_parent": result.benchmark_parent,
+        "benchmark_bibtex": result.benchmark_bibtex,
+        "packages": {"python": result.python, **result.packages},
+        "wall_seconds": measured.wall_seconds if measured else None,
+        "cpu_seconds": measured.cpu_seconds if measured else None,
+        "peak_memory_bytes": measured.peak_memory_bytes if measured else None,
+    }

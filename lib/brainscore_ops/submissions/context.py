@@ -1,0 +1,94 @@
+"""A deployment with its services at hand: what the steps of a runbook work with."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from brainscore_ops.database.connection import Database
+from brainscore_ops.database.schema import require_newest
+from brainscore_ops.display import Shown, Table
+from brainscore_ops.settings import Deployment, ForgeSecret, find_workspace, load_deployment, resolve_secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from brainscore_ops.forge.client import ForgeClient
+    from brainscore_ops.forge.mirror import Mirror
+
+RUN_VARIABLE = "BRAINSCORE_OPS_RUN"
+
+
+@dataclass(frozen=True)
+class Context(Shown):
+    """A deployment, its database, its forge and its folders."""
+
+    deployment: Deployment
+    database: Database
+    run_id: str | None
+    """The run that this is a step of; None where somebody steps through by hand."""
+
+    @cached_property
+    def forge(self) -> ForgeClient:
+        """The library's repository on GitHub, or on the embedded forge."""
+        from brainscore_ops.forge.client import ForgeClient
+
+        secret = resolve_secret(self.deployment, self.deployment.forge.secret, ForgeSecret)
+        return ForgeClient(
+            api_url=secret.api_url,
+            repository=self.deployment.library.repository,
+            token=secret.token.get_secret_value(),
+        )
+
+    @cached_property
+    def mirror(self) -> Mirror:
+        """The local copy of the library's repository."""
+        from brainscore_ops.forge.mirror import Mirror
+
+        secret = resolve_secret(self.deployment, self.deployment.forge.secret, ForgeSecret)
+        return Mirror(
+            self.deployment.state / "library.git",
+            clone_url=self.forge.clone_url,
+            token=secret.token.get_secret_value(),
+        )
+
+    @property
+    def library(self) -> str:
+        """The domain library's package."""
+        return self.deployment.library.package
+
+    def checkout(self, commit: str) -> Path:
+        """The library's files at a commit, in a folder of their own."""
+        return self.mirror.checkout(commit, self.deployment.state / "checkouts" / commit)
+
+    def table(self) -> Table:
+        deployment = self.deployment
+        return Table(
+            f"Deployment {deployment.name}",
+            [
+                ("library", f"{deployment.library.package} ({deployment.library.repository})"),
+                ("database", f"the secret {deployment.database.secret}"),
+                (
+                    "sandbox",
+                    deployment.sandbox.kind
+                    if deployment.sandbox.kind != "none"
+                    else "NONE: plugin code is not locked in",
+                ),
+                ("run", self.run_id or "by hand"),
+            ],
+        )
+
+
+def open_deployment(name: str) -> Context:
+    """Load a deployment's settings and reach its database.
+
+    :raises UnknownDeploymentError, BadSettingsError, SecretError: where the deployment is not described as it has to be
+    :raises DatabaseUnavailableError: where the database does not answer
+    :raises SchemaOutdatedError: where it has not been migrated
+    """
+    deployment = load_deployment(name, find_workspace())
+    database = Database.of(deployment)
+    require_newest(database)
+    return Context(deployment=deployment, database=database, run_id=os.environ.get(RUN_VARIABLE))

@@ -1,0 +1,267 @@
+"""Intake: an archive is checked, and recorded as a submission."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from brainscore_ops.database.brainscore_tables import BenchmarkType, Model, Submission
+from brainscore_ops.database.ops_tables import SubmissionLife, now
+from brainscore_ops.display import Shown, Table
+from brainscore_ops.errors import UsageError
+from brainscore_ops.notify.contexts import Received as ReceivedMail
+from brainscore_ops.notify.contexts import Refused
+from brainscore_ops.plugins.archive import Archive, ArchiveLimits, ArchiveRefusedError, inspect_archive
+from brainscore_ops.plugins.catalogue import read_catalogue
+from brainscore_ops.plugins.tree import GitTree
+from brainscore_ops.submissions import mail
+from brainscore_ops.submissions.accounts import find_or_create_user
+from brainscore_ops.submissions.life import State, find_life, move
+
+if TYPE_CHECKING:
+    from brainscore_ops.submissions.context import Context
+
+# A submission that got further than this has passed intake.
+_BEFORE_ACCEPTANCE = {State.RECEIVED, State.REFUSED}
+
+
+class NoArchiveError(UsageError):
+    """There is no file where the archive was said to be."""
+
+    code = "no-archive"
+
+
+@dataclass(frozen=True)
+class Received(Shown):
+    """A submission that was recorded, and where it stands."""
+
+    submission: int
+    name: str
+    state: State
+    archive: Path
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the archive passed before, so that there is nothing left to do."""
+        return self.state not in _BEFORE_ACCEPTANCE
+
+    def table(self) -> Table:
+        return Table(
+            f"Submission {self.submission}",
+            [("name", self.name), ("state", self.state), ("archive", self.archive.name)],
+        )
+
+
+@dataclass(frozen=True)
+class Known:
+    """A submission as it is found by its archive."""
+
+    submission: int
+    state: State
+    reason: str
+
+
+@dataclass(frozen=True)
+class Accepted(Shown):
+    """What an accepted archive holds."""
+
+    submission: int
+    plugins: tuple[str, ...]
+    identifiers: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def table(self) -> Table:
+        return Table(
+            f"Submission {self.submission} is accepted",
+            [
+                ("plugins", "\n".join(self.plugins)),
+                ("registers", "\n".join(self.identifiers)),
+                ("left out", "\n".join(self.notes)),
+            ],
+        )
+
+
+def receive(context: Context, archive: Path, *, email: str, submitter: str, name: str, public: bool) -> Received:
+    """Record that an archive arrived.
+
+    The same archive from the same person is the same submission, however often it is sent.
+
+    :raises NoArchiveError: where there is no such file
+    :raises BadAddressError: where ``email`` is not an address
+    """
+    archive = archive.expanduser().resolve()
+    if not archive.is_file():
+        raise NoArchiveError(f"expected a zip file, found none at {archive}", remedy="Give the path of the archive.")
+    digest = _file_digest(archive)
+    key = _key(context.library, email, digest)
+    with context.database.session() as session:
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+        life = session.scalar(select(SubmissionLife).where(SubmissionLife.key == key))
+        if life is None:
+            moment = now()
+            row = Submission(
+                jenkins_id=0,
+                submitter_id=find_or_create_user(session, email).id,
+                timestamp=moment.replace(tzinfo=None),
+                model_type="Brain-Score submission",
+                status="running",
+            )
+            session.add(row)
+            session.flush()
+            life = SubmissionLife(
+                submission_id=row.id,
+                submission=row,
+                key=key,
+                name=_one_line(name) or archive.stem,
+                submitter=_one_line(submitter) or email.split("@", 1)[0],
+                library=context.library,
+                public=public,
+                archive_name=archive.name[-255:],
+                archive_digest=digest,
+                state=State.RECEIVED,
+                created_at=moment,
+                updated_at=moment,
+            )
+            session.add(life)
+            session.flush()
+            move(session, life, State.RECEIVED, key=digest, run_id=context.run_id)
+        return Received(life.submission_id, life.name, State(life.state), archive)
+
+
+def validate(context: Context, received: Received) -> Archive | None:
+    """Check the archive against every rule.
+
+    A refusal is recorded, and mailed with all the problems, before it is raised; nothing of the archive is kept.
+
+    :returns: what the archive holds; None where it passed before
+    :raises ArchiveRefusedError: with every problem
+    """
+    if received.accepted:
+        return None
+    _, commit = context.forge.default_branch()
+    context.mirror.fetch()
+    library = read_catalogue(GitTree(context.mirror.path, commit), context.library)
+    try:
+        return inspect_archive(
+            received.archive,
+            library=context.library,
+            existing=library,
+            taken=_identifiers_in_database(context, received.submission),
+            limits=archive_limits(context),
+        )
+    except ArchiveRefusedError as refusal:
+        with context.database.session() as session:
+            life = find_life(session, received.submission, lock=True)
+            # The library may have changed between two tries: the mail is about this list of problems.
+            problems = hashlib.sha256(str(refusal).encode()).hexdigest()[:16]
+            move(session, life, State.REFUSED, key=problems, failure=refusal, run_id=context.run_id)
+            refused = Refused(
+                **mail.about(life),
+                archive_name=received.archive.name,
+                problems=refusal.problems,
+                remedy=refusal.remedy,
+            )
+            mail.queue(session, context.deployment, life, refused, event=f"refused-{problems}")
+        mail.deliver(context)
+        raise
+
+
+def accept(context: Context, received: Received, archive: Archive | None) -> Accepted:
+    """Keep the archive, and record that it was accepted; the submitter gets a receipt."""
+    kept = Path("archives") / f"{_file_digest(received.archive)}.zip"
+    if archive is not None:
+        _copy(received.archive, context.deployment.state / kept)
+    with context.database.session() as session:
+        life = find_life(session, received.submission, lock=True)
+        if archive is not None and life.state in _BEFORE_ACCEPTANCE:
+            life.archive_path = str(kept)
+            life.plugins = _by_type(archive)
+            life.identifiers = _by_kind(archive)
+            move(session, life, State.ACCEPTED, key=life.archive_digest or "", run_id=context.run_id)
+            plugins = tuple(f"{plugin.type}/{plugin.name}" for plugin in sorted(archive.plugins))
+            receipt = ReceivedMail(**mail.about(life), plugins=plugins, public=life.public)
+            mail.queue(session, context.deployment, life, receipt, event="accepted")
+        return Accepted(
+            submission=life.submission_id,
+            plugins=tuple(f"{kind}/{name}" for kind, names in life.plugins.items() for name in names),
+            identifiers=tuple(f"{kind}: {', '.join(names)}" for kind, names in life.identifiers.items()),
+            notes=archive.notes if archive else (),
+        )
+
+
+def find_submission(context: Context, archive: Path, email: str) -> Known | None:
+    """The submission of an archive from a person; None where it was never sent in."""
+    key = _key(context.library, email, _file_digest(archive))
+    with context.database.session() as session:
+        life = session.scalar(select(SubmissionLife).where(SubmissionLife.key == key))
+        return Known(life.submission_id, State(life.state), life.reason or "") if life else None
+
+
+def archive_limits(context: Context) -> ArchiveLimits:
+    """What an archive may be in this deployment."""
+    settings = context.deployment.archives
+    return ArchiveLimits(
+        archive_bytes=settings.archive_bytes,
+        unpacked_bytes=settings.unpacked_bytes,
+        members=settings.members,
+        ratio=settings.expansion_ratio,
+    )
+
+
+def _identifiers_in_database(context: Context, submission: int) -> set[tuple[str, str]]:
+    # An identifier is taken as well by a submission that is on its way: the first that was accepted has it.
+    domain = context.deployment.library.domain
+    with context.database.session() as session:
+        taken = {("models", name) for name in session.scalars(select(Model.name).where(Model.domain == domain))}
+        taken |= {
+            ("benchmarks", identifier)
+            for identifier in session.scalars(select(BenchmarkType.identifier).where(BenchmarkType.domain == domain))
+        }
+        under_way = select(SubmissionLife.identifiers).where(
+            SubmissionLife.submission_id != submission,
+            SubmissionLife.state.in_([State.ACCEPTED, State.PROPOSED, State.TESTED, State.HELD, State.MERGED]),
+        )
+        for identifiers in session.scalars(under_way):
+            taken |= {(kind, identifier) for kind, found in identifiers.items() for identifier in found}
+    return taken
+
+
+def _by_type(archive: Archive) -> dict[str, list[str]]:
+    plugins: dict[str, list[str]] = {}
+    for plugin in sorted(archive.plugins):
+        plugins.setdefault(plugin.type, []).append(plugin.name)
+    return plugins
+
+
+def _by_kind(archive: Archive) -> dict[str, list[str]]:
+    identifiers: dict[str, list[str]] = {}
+    for kind, identifier in sorted(archive.identifiers.pairs()):
+        identifiers.setdefault(kind, []).append(identifier)
+    return identifiers
+
+
+def _copy(source: Path, target: Path) -> None:
+    if target.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".partial")
+    shutil.copyfile(source, partial)
+    partial.replace(target)
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _key(library: str, email: str, archive_digest: str) -> str:
+    return hashlib.sha256(f"{library}\n{email.strip().lower()}\n{archive_digest}".encode()).hexdigest()
+
+
+def _one_line(text: str, longest: int = 200) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:longest]

@@ -1,0 +1,272 @@
+"""Plugin tests: what a pull request changes is tested in its own environment, and the verdict is set on the head commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from brainscore_ops.display import Shown, Table
+from brainscore_ops.errors import Fault, OpsError, Problem, StepFailedError, UnavailableError
+from brainscore_ops.notify.contexts import InstallFailed, PluginFailure, TestsFailed
+from brainscore_ops.plugins.changes import Changes, analyse_changes
+from brainscore_ops.plugins.environment import EnvironmentBuildError
+from brainscore_ops.plugins.layout import PluginKey, locate
+from brainscore_ops.plugins.requirements import requirements_for
+from brainscore_ops.plugins.testing import PluginTestReport, run_plugin_tests
+from brainscore_ops.scoring.pair import environments_of, limits_of, sandbox_of
+from brainscore_ops.submissions import mail
+from brainscore_ops.submissions.life import State, life_of_pull_request, move
+
+if TYPE_CHECKING:
+    from brainscore_ops.forge.client import PullRequest
+    from brainscore_ops.plugins.environment import Environment
+    from brainscore_ops.submissions.context import Context
+
+STATUS_CONTEXT = "brainscore-ops/plugin-tests"
+
+Say = Callable[[str], None]
+
+
+class PluginTestsFailedError(StepFailedError):
+    """The tests of a plugin did not pass, or could not be run because of the plugin."""
+
+    code = "tests-failed"
+    fault = Fault.SUBMISSION
+
+
+class PluginTestsInterruptedError(UnavailableError):
+    """The machine did not let the tests come to their end: nothing is said of the plugin."""
+
+    code = "tests-interrupted"
+
+
+@dataclass(frozen=True)
+class Candidate(Shown):
+    """What is to be tested: a pull request's head, compared with the base that it would be merged into."""
+
+    pull_request: PullRequest
+    base_sha: str
+    changes: Changes
+    library: str
+
+    @property
+    def head_sha(self) -> str:
+        """The commit that the verdict is about."""
+        return self.pull_request.head_sha
+
+    @property
+    def plugins(self) -> tuple[PluginKey, ...]:
+        """The plugins to test: those that changed and that the head still has, and those that a shared file reaches."""
+        reached = (locate(path, self.library).plugin for path in self.changes.tests_to_run)
+        return tuple(sorted({*self.changes.added, *self.changes.changed, *(plugin for plugin in reached if plugin)}))
+
+    def table(self) -> Table:
+        return Table(
+            f"Pull request {self.pull_request.number} at {self.head_sha[:10]}",
+            [
+                ("base", self.base_sha),
+                ("plugins", "\n".join(f"{plugin.type}/{plugin.name}" for plugin in self.plugins)),
+                ("tests", "\n".join(self.changes.tests_to_run)),
+                ("other files", "\n".join(f"{other.path}: {other.reason}" for other in self.changes.other)),
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class Environments(Shown):
+    """The environment that each plugin is tested in."""
+
+    of_plugin: Mapping[PluginKey, Environment]
+
+    def table(self) -> Table:
+        return Table(
+            "Environments",
+            [
+                [f"{plugin.type}/{plugin.name}", len(environment.packages), environment.lock_digest[:16]]
+                for plugin, environment in self.of_plugin.items()
+            ],
+            ["plugin", "packages", "lock"],
+        )
+
+
+@dataclass(frozen=True)
+class TestReport(Shown):
+    """How the tests of every changed plugin went."""
+
+    __test__ = False  # pytest: not a test
+
+    head_sha: str
+    reports: tuple[PluginTestReport, ...]
+
+    def table(self) -> Table:
+        return Table(
+            f"Plugin tests at {self.head_sha[:10]}",
+            [
+                [
+                    f"{report.plugin.type}/{report.plugin.name}",
+                    "passed" if report.passed else report.reason,
+                    f"{report.tests_passed} passed, {report.tests_failed} failed",
+                    f"{report.wall_seconds:.1f} s",
+                    f"{report.peak_memory_bytes / 1e6:.0f} MB",
+                ]
+                for report in self.reports
+            ],
+            ["plugin", "verdict", "tests", "time", "memory"],
+        )
+
+
+def find_candidate(context: Context, pull_request: int) -> Candidate:
+    """Fetch a pull request, and see what it changes; its head gets a pending status."""
+    pull = context.forge.pull_request(pull_request)
+    context.mirror.fetch()
+    _, base_sha = context.forge.default_branch()
+    changes = analyse_changes(context.mirror.path, base_sha, pull.head_sha, context.library)
+    if _status(context, pull.head_sha) != "success":
+        _set_status(context, pull.head_sha, "pending", "The plugin tests are running.")
+    return Candidate(pull, base_sha, changes, context.library)
+
+
+def build_environments(context: Context, candidate: Candidate) -> Environments:
+    """The environment of each plugin, built where it is not there yet.
+
+    :raises PluginTestsFailedError: where a plugin's requirements cannot be installed, after the submitter was told
+    """
+    environments = environments_of(context.deployment)
+    built = {}
+    for plugin in candidate.plugins:
+        try:
+            checkout = context.checkout(candidate.head_sha)
+            built[plugin] = environments.ensure(requirements_for(checkout, context.library, [plugin]))
+        except EnvironmentBuildError as error:
+            failure = PluginTestsFailedError(
+                f"the requirements of {plugin.type}/{plugin.name} could not be installed: {error.message}",
+                code="not-installable",
+                remedy="Correct the plugin's requirements so that they install beside the library's, and submit it again.",
+                problems=error.problems,
+                log=error.log,
+            )
+            name = f"{plugin.type}/{plugin.name}"
+            _fail(context, candidate, failure, InstallFailed, plugin=name, log=failure.log)
+            raise failure from None
+        except OpsError as error:
+            _set_error(context, candidate, error)
+            raise
+    return Environments(built)
+
+
+def run_tests(context: Context, candidate: Candidate, environments: Environments, say: Say | None = None) -> TestReport:
+    """Run the tests of every changed plugin in the sandbox; a failure of one does not stop the others.
+
+    :raises PluginTestsInterruptedError: where the machine ended them
+    """
+    checkout = context.checkout(candidate.head_sha)
+    sandbox, limits = sandbox_of(context.deployment), limits_of(context.deployment)
+    reports = []
+    try:
+        for plugin, environment in environments.of_plugin.items():
+            report = run_plugin_tests(
+                environment, checkout, context.library, plugin, sandbox=sandbox, limits=limits, on_line=say
+            )
+            if report.reason == "killed":
+                raise PluginTestsInterruptedError(report.message, remedy="Run this again.", log=report.log)
+            reports.append(report)
+    except OpsError as error:
+        _set_error(context, candidate, error)
+        raise
+    return TestReport(candidate.head_sha, tuple(reports))
+
+
+def conclude(context: Context, candidate: Candidate, report: TestReport) -> None:
+    """Set the verdict on the head commit, and record it.
+
+    :raises PluginTestsFailedError: where a plugin did not pass, after the submitter was told
+    """
+    failed = [plugin for plugin in report.reports if not plugin.passed]
+    if failed or not report.reports:
+        failure = _failure(failed)
+        failures = tuple(
+            PluginFailure(
+                f"{plugin.plugin.type}/{plugin.plugin.name}", tuple(test for test, _ in plugin.failures), plugin.log
+            )
+            for plugin in failed
+        )
+        _fail(context, candidate, failure, TestsFailed, failures=failures)
+        raise failure
+    count = sum(plugin.tests_passed for plugin in report.reports)
+    _set_status(context, candidate.head_sha, "success", f"{count} tests of {len(report.reports)} plugins passed.")
+    with context.database.session() as session:
+        life = life_of_pull_request(session, candidate.pull_request.number)
+        if life is not None and life.merge_sha is None:
+            life.head_sha = life.tested_sha = candidate.head_sha
+            if life.state in {State.PROPOSED, State.TESTS_FAILED, State.TESTED, State.HELD}:
+                move(
+                    session,
+                    life,
+                    State.TESTED,
+                    key=candidate.head_sha,
+                    message=f"{count} tests of {len(report.reports)} plugins passed.",
+                    run_id=context.run_id,
+                )
+
+
+def _failure(failed: list[PluginTestReport]) -> PluginTestsFailedError:
+    if not failed:
+        return PluginTestsFailedError(
+            "expected at least one plugin to test, found none in this pull request",
+            code="nothing-to-test",
+            remedy="Add or change a plugin, or ask a maintainer to look at it.",
+        )
+    names = ", ".join(f"{report.plugin.type}/{report.plugin.name}" for report in failed)
+    return PluginTestsFailedError(
+        f"the tests of {names} did not pass",
+        remedy="Make the plugin's tests pass, and submit it again.",
+        problems=[
+            Problem("test-failed", message, where=f"{report.plugin.type}/{report.plugin.name} {test}")
+            for report in failed
+            for test, message in (report.failures or (("", report.message),))
+        ],
+        log=failed[0].log,
+    )
+
+
+def _fail(
+    context: Context,
+    candidate: Candidate,
+    failure: PluginTestsFailedError,
+    letter: type[InstallFailed | TestsFailed],
+    **facts: Any,
+) -> None:
+    """Set the failure on the head commit and in the timeline, and write the letter to the submitter with these facts."""
+    _set_status(context, candidate.head_sha, "failure", failure.message)
+    context.forge.comment(candidate.pull_request.number, key=STATUS_CONTEXT, body=_comment(failure))
+    with context.database.session() as session:
+        life = life_of_pull_request(session, candidate.pull_request.number)
+        if life is not None and life.merge_sha is None:
+            life.head_sha = life.tested_sha = candidate.head_sha
+            move(session, life, State.TESTS_FAILED, key=candidate.head_sha, failure=failure, run_id=context.run_id)
+            said = letter(**mail.about(life), reason=failure.message, remedy=failure.remedy, **facts)
+            mail.queue(session, context.deployment, life, said, event=f"{failure.code}-{candidate.head_sha}")
+    mail.deliver(context)
+
+
+def _set_error(context: Context, candidate: Candidate, error: OpsError) -> None:
+    # Not "failure": nothing is said of the plugin, and a later run tests it.
+    _set_status(context, candidate.head_sha, "error", f"The tests could not be run: {error.code}.")
+
+
+def _comment(failure: OpsError) -> str:
+    problems = "".join(f"\n- **{problem.where.strip()}** {problem.message}" for problem in failure.problems)
+    # A fence longer than any in the log, so that the log cannot end it.
+    fence = "`" * max(4, 1 + max((len(run) for run in failure.log.split() if set(run) == {"`"}), default=0))
+    log = f"\n\n{fence}text\n{failure.log[-3000:]}\n{fence}" if failure.log else ""
+    return f"**The plugin tests did not pass:** {failure.message}.\n{problems}\n\n{failure.remedy}{log}"
+
+
+def _status(context: Context, sha: str) -> str | None:
+    status = context.forge.statuses(sha).get(STATUS_CONTEXT)
+    return status.state if status else None
+
+
+def _set_status(context: Context, sha: str, state: str, description: str) -> None:
+    context.forge.set_status(sha, context=STATUS_CONTEXT, state=state, description=description[:140])

@@ -1,0 +1,291 @@
+"""Scoring what a merge brought: the pairs are planned, computed on the cluster, recorded, and the submitter is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from brainscore_ops.database.brainscore_tables import Submission
+from brainscore_ops.database.ops_tables import ScoreProvenance, now
+from brainscore_ops.display import Progress, Shown, Table, number, with_error
+from brainscore_ops.errors import Fault, OpsError, RefusedError, StepFailedError, UnavailableError
+from brainscore_ops.notify.contexts import Delayed, Scored
+from brainscore_ops.notify.contexts import PairOutcome as MailedPair
+from brainscore_ops.plugins.catalogue import Catalogue, read_catalogue
+from brainscore_ops.plugins.changes import analyse_changes
+from brainscore_ops.plugins.digest import plugin_digests
+from brainscore_ops.plugins.git import find_commit
+from brainscore_ops.plugins.tree import GitTree
+from brainscore_ops.scoring.cluster import Execute, open_cluster, run_jobs
+from brainscore_ops.scoring.pair import PairOutcome, job_of, keep_outcome, kept_outcome, results_folder
+from brainscore_ops.scoring.plan import ChangedPlugins, Plan, plan_pairs
+from brainscore_ops.scoring.recording import (
+    RECORDING_LOCK,
+    Origin,
+    private_models,
+    record_outcomes,
+    settled_identities,
+)
+from brainscore_ops.submissions import mail
+from brainscore_ops.submissions.accounts import LIBRARY_ACCOUNT, find_or_create_user
+from brainscore_ops.submissions.life import State, find_life, life_of_pull_request, move
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from brainscore_ops.submissions.context import Context
+
+_LIBRARY_SUBMISSION = "Library"
+
+
+class NotMergedError(RefusedError):
+    """What was not merged is not scored."""
+
+    code = "not-merged"
+    fault = Fault.OPERATOR
+
+
+class ScoringDelayedError(UnavailableError):
+    """Pairs could not be computed for reasons that are not their plugins'."""
+
+    code = "scoring-delayed"
+
+
+@dataclass(frozen=True)
+class Target(Shown):
+    """What is to be scored: a commit of the library, and what brought it about."""
+
+    commit: str
+    base: str | None
+    """The commit before; None where everything that the library holds is in question."""
+    submission: int | None
+
+    def table(self) -> Table:
+        return Table(
+            f"Scoring at {self.commit[:10]}",
+            [
+                ("what changed since", self.base or "everything is in question"),
+                ("submission", self.submission or "none: the library itself"),
+            ],
+        )
+
+
+@dataclass(frozen=True)
+class ScoringReport(Shown):
+    """What became of the pairs of a plan."""
+
+    pairs: tuple[PairOutcome, ...]
+
+    @property
+    def scored(self) -> int:
+        """How many pairs have a score."""
+        return sum(pair.state == "scored" for pair in self.pairs)
+
+    @property
+    def failed(self) -> int:
+        """How many have none."""
+        return len(self.pairs) - self.scored
+
+    @property
+    def delayed(self) -> tuple[PairOutcome, ...]:
+        """The pairs that failed for no reason of their own, and are worth another try."""
+        return tuple(pair for pair in self.pairs if pair.failure and pair.failure["fault"] != Fault.SUBMISSION)
+
+    def table(self) -> Table:
+        return Table(
+            f"{self.scored} pairs scored, {self.failed} failed",
+            [
+                [
+                    pair.model,
+                    pair.benchmark,
+                    with_error((pair.result or {}).get("value"), (pair.result or {}).get("error")),
+                    number((pair.result or {}).get("ceiling")),
+                    pair.failure["message"] if pair.failure else "",
+                ]
+                for pair in self.pairs
+            ],
+            ["model", "benchmark", "score", "ceiling", "why there is none"],
+        )
+
+
+def find_target(context: Context, pull_request: int | None, commit: str) -> Target:
+    """The commit to score: that of a merged pull request, or everything that the library holds at a commit.
+
+    :param commit: used where no pull request is given; empty for the head of the default branch
+    :raises NotMergedError: where the pull request is not merged
+    """
+    if pull_request is None:
+        head = commit or context.forge.default_branch()[1]
+        context.mirror.fetch()
+        return Target(commit=head, base=None, submission=None)
+    with context.database.session() as session:
+        life = life_of_pull_request(session, pull_request)
+        submission, merge_sha = (life.submission_id, life.merge_sha) if life else (None, None)
+    pull = context.forge.pull_request(pull_request)
+    merge_sha = merge_sha or pull.merge_sha
+    if not pull.merged or merge_sha is None:
+        raise NotMergedError(
+            f"expected pull request {pull_request} to be merged, found it {pull.state}",
+            remedy="Run the merge runbook first: it says which rule holds it.",
+        )
+    context.mirror.fetch()
+    return Target(commit=merge_sha, base=find_commit(context.mirror.path, f"{merge_sha}^"), submission=submission)
+
+
+def make_plan(context: Context, target: Target) -> Plan:
+    """The pairs that the change calls for, and that are not settled."""
+    tree = GitTree(context.mirror.path, target.commit)
+    catalogue = read_catalogue(tree, context.library)
+    with context.database.session() as session:
+        settled = settled_identities(session)
+        private = private_models(session, context.deployment.library.domain)
+    plugins = [plugin for plugin in catalogue.plugins if plugin.type in {"models", "benchmarks"}]
+    digests = plugin_digests(tree, context.library, plugins)
+    return plan_pairs(
+        catalogue,
+        library_commit=target.commit,
+        digests={(plugin.type, plugin.name): digest for plugin, digest in digests.items()},
+        changed=_changed(context, target, catalogue),
+        settled=settled,
+        private_models=private,
+    )
+
+
+def compute_pairs(context: Context, plan: Plan, execute: Execute, progress: Progress | None = None) -> ScoringReport:
+    """Compute every pair of the plan that has not come to an end before.
+
+    Outcomes are files first: what a run that was killed had computed is there for the next one.
+
+    :param execute: how a worker executes the ``score_pair`` notebook with given parameters
+    """
+    deployment = context.deployment
+    pairs = {pair.identity: pair for pair in plan.pairs}
+    done = {identity: outcome for identity in pairs if (outcome := _settled_outcome(context, identity)) is not None}
+    todo = [pair for identity, pair in pairs.items() if identity not in done]
+    progress = progress or Progress("pairs", len(pairs))
+    progress.advance(len(done))
+    if todo:
+        checkout = context.checkout(plan.library_commit)
+        jobs = {pair.identity: job_of(pair, deployment=deployment, checkout=checkout) for pair in todo}
+
+        def on_done(identity: str, error: str) -> None:
+            outcome = kept_outcome(results_folder(deployment, identity))
+            if outcome is None:
+                lost = StepFailedError(f"its run came to no end: {error or 'it left no outcome'}", code="worker-lost")
+                outcome = keep_outcome(jobs[identity], deployment, run_id=None, failure=lost)
+            done[identity] = outcome
+            progress.advance(1, f"{outcome.model} on {outcome.benchmark}: {outcome.state}")
+
+        with open_cluster(deployment, len(todo)) as client:
+            run_jobs(client, execute, {name: job.model_dump() for name, job in jobs.items()}, on_done)
+    return ScoringReport(tuple(done[identity] for identity in pairs))
+
+
+def record(context: Context, target: Target, plan: Plan, report: ScoringReport) -> None:
+    """Write the outcomes into the database, each once."""
+    outcomes = dict(zip((pair.identity for pair in plan.pairs), report.pairs, strict=True))
+    with context.database.lock(RECORDING_LOCK), context.database.session() as session:
+        record_outcomes(session, plan, outcomes, _origin(context, session, target))
+
+
+def conclude(context: Context, target: Target, plan: Plan, report: ScoringReport) -> None:
+    """Record where the submission stands, and tell the submitter.
+
+    :raises ScoringDelayedError: where pairs failed for no reason of their own: a later run tries these again
+    """
+    if target.submission is not None:
+        with context.database.session() as session:
+            life = find_life(session, target.submission, lock=True)
+            if report.delayed:
+                delayed = Delayed(
+                    **mail.about(life),
+                    step="computing its scores",
+                    reason=report.delayed[0].failure["message"],  # type: ignore[index]
+                )
+                mail.queue(session, context.deployment, life, delayed, event=f"delayed-{target.commit}")
+            elif life.state == State.MERGED:
+                _conclude(context, session, target, plan)
+    mail.deliver(context)
+    if report.delayed:
+        reasons = {str(pair.failure["code"]) for pair in report.delayed if pair.failure}
+        raise ScoringDelayedError(
+            f"{len(report.delayed)} of {len(report.pairs)} pairs could not be computed ({', '.join(sorted(reasons))})",
+            remedy="Mend what the records of these pairs name, and run this again: it computes what is missing.",
+            log=report.delayed[0].failure["log"] if report.delayed[0].failure else "",
+        )
+
+
+def _conclude(context: Context, session: Session, target: Target, plan: Plan) -> None:
+    life = find_life(session, target.submission or 0, lock=True)
+    identities = [pair.identity for pair in (*plan.pairs, *plan.known)]
+    rows = session.scalars(
+        select(ScoreProvenance)
+        .where(ScoreProvenance.identity.in_(identities))
+        .order_by(ScoreProvenance.benchmark, ScoreProvenance.model)
+    ).all()
+    scored = sum(row.state == "scored" for row in rows)
+    if scored == len(rows):
+        state, message = State.SCORED, f"{scored} scores are in." if scored else "There was nothing to score."
+    else:
+        state = State.PARTLY_SCORED if scored else State.SCORING_FAILED
+        message = f"{scored} of {len(rows)} scores are in; {len(rows) - scored} could not be computed."
+    failed = next((row for row in rows if row.state == "failed"), None)
+    failure = _as_error(failed) if failed else None
+    move(session, life, state, key=target.commit, message=message, failure=failure, run_id=context.run_id)
+    scores = tuple(
+        MailedPair(row.model, row.benchmark, row.value, row.error, row.ceiling, row.reason or "") for row in rows
+    )
+    mail.queue(
+        session, context.deployment, life, Scored(**mail.about(life), scores=scores), event=f"scored-{target.commit}"
+    )
+
+
+def _as_error(row: ScoreProvenance) -> OpsError:
+    return OpsError(
+        f"{row.model} on {row.benchmark}: {row.reason}",
+        code=row.reason_code,
+        fault=Fault(row.fault or Fault.SUBMISSION),
+        log=row.log or "",
+    )
+
+
+def _changed(context: Context, target: Target, catalogue: Catalogue) -> ChangedPlugins:
+    if target.base is None:
+        return ChangedPlugins(everything=True)
+    plugins = set(analyse_changes(context.mirror.path, target.base, target.commit, context.library).plugins)
+    return ChangedPlugins(
+        models=frozenset(model for model in catalogue.models if catalogue.plugin_of_model(model) in plugins),
+        benchmarks=frozenset(
+            benchmark for benchmark in catalogue.benchmarks if catalogue.plugin_of_benchmark(benchmark) in plugins
+        ),
+    )
+
+
+def _settled_outcome(context: Context, identity: str) -> PairOutcome | None:
+    outcome = kept_outcome(results_folder(context.deployment, identity))
+    worth_another_try = outcome is not None and outcome.failure and outcome.failure["fault"] != Fault.SUBMISSION
+    return None if worth_another_try else outcome
+
+
+def _origin(context: Context, session: Session, target: Target) -> Origin:
+    domain = context.deployment.library.domain
+    if target.submission is not None:
+        life = find_life(session, target.submission)
+        return Origin(domain, life.submission.submitter_id, life.submission_id, life.public)
+    owner = find_or_create_user(session, LIBRARY_ACCOUNT)
+    row = session.scalar(
+        select(Submission).where(Submission.submitter_id == owner.id, Submission.model_type == _LIBRARY_SUBMISSION)
+    )
+    if row is None:
+        row = Submission(
+            jenkins_id=0,
+            submitter_id=owner.id,
+            timestamp=now().replace(tzinfo=None),
+            model_type=_LIBRARY_SUBMISSION,
+            status="successful",
+        )
+        session.add(row)
+        session.flush()
+    return Origin(domain, owner.id, row.id, public=True)

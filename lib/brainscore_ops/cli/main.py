@@ -1,0 +1,89 @@
+"""The command ``brainscore-ops``: finds the subcommand, and turns errors into a message and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from brainscore_ops import __version__
+from brainscore_ops.errors import OpsError
+
+# Each command is imported when it is used, so that one that needs little starts at once.
+COMMANDS = {
+    "catalog": ("library", "catalog"),
+    "changes": ("library", "changes"),
+    "demo": ("demo", "demo"),
+    "down": ("services", "down"),
+    "gate": ("submissions", "gate"),
+    "run": ("run", "run"),
+    "runs": ("runs", "runs"),
+    "scores": ("scores", "scores"),
+    "show": ("runs", "show"),
+    "status": ("submissions", "status"),
+    "submit": ("submissions", "submit"),
+    "up": ("services", "up"),
+    "validate": ("library", "validate"),
+}
+
+
+class Commands(click.Group):
+    """The subcommands, imported when used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"brainscore_ops.cli.{module}"), name)
+        return command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="brainscore-ops")
+def commands() -> None:
+    """Brain-Score's submission system: validate, submit, run runbooks, follow submissions, look at scores.
+
+    Exit codes: 0 done; 1 a step failed; 2 usage; 3 refused by a rule; 4 an outside service was unavailable.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; an error that was foreseen is told in words, without a traceback."""
+    try:
+        code = commands.main(standalone_mode=False, prog_name="brainscore-ops")
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OpsError as error:
+        _report(error)
+        sys.exit(error.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document on standard output."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def _report(error: OpsError) -> None:
+    if "--json" in sys.argv:
+        print_json({"error": error.as_dict()})
+        return
+    click.secho(f"{error.code}: ", fg="red", bold=True, nl=False, err=True)
+    click.echo(str(error), err=True)
+    if error.log:
+        click.echo("\n" + error.log[-2000:].rstrip(), err=True)

@@ -1,0 +1,174 @@
+"""``run``: execute a runbook."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from brainscore_ops.cli.main import print_json
+from brainscore_ops.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from brainscore_ops.runbooks.runs import RunResult, StepProgress
+
+
+@click.command(add_help_option=False)
+@click.argument("runbook", required=False)
+@click.option(
+    "-p",
+    "--parameter",
+    "given",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A parameter; may be given several times.",
+)
+@click.option(
+    "-f",
+    "--file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A YAML file of parameters; those of -p come before its.",
+)
+@click.option("--deployment", help="The deployment to work on; by default the one that its parameters name.")
+@click.option("--json", "as_json", is_flag=True, help="Print how it ended as one JSON document.")
+@click.option("-h", "--help", "wants_help", is_flag=True, help="Show this, or the parameters of RUNBOOK, and exit.")
+@click.pass_context
+def run(
+    context: click.Context,
+    runbook: str | None,
+    given: tuple[tuple[str, str], ...],
+    file: Path | None,
+    deployment: str | None,
+    *,
+    as_json: bool,
+    wants_help: bool,
+) -> None:
+    """Execute RUNBOOK with parameters, and keep the executed notebook as the record.
+
+    Exit codes: 0 done; 1 a step failed; 2 usage; 3 refused by a rule; 4 an outside service was unavailable; 130 interrupted.
+    """
+    if runbook is None or wants_help:
+        _print_help(context, runbook)
+        context.exit(0 if wants_help else 2)
+    from rich.console import Console
+
+    from brainscore_ops.runbooks.execution import run_runbook
+    from brainscore_ops.runbooks.signals import RunInterrupted
+
+    parameters = {**(_read_file(file) if file else {}), **dict(given)}
+    console = Console(stderr=as_json, highlight=False)
+    progress = _StepLines(console)
+    try:
+        result = run_runbook(
+            runbook,
+            parameters,
+            deployment=deployment,
+            triggered_by=f"cli:{getpass.getuser()}",
+            on_step=progress,
+        )
+    except RunInterrupted as interruption:
+        result = interruption.result
+    finally:
+        progress.close()
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        _print_result(console, result)
+    raise SystemExit(result.exit_code)
+
+
+class _StepLines:
+    """Shows steps as they go: on a terminal the running one turns, elsewhere every event is a line."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._end_turning: Callable[[], None] | None = None
+
+    def __call__(self, progress: StepProgress) -> None:
+        name = f"{progress.position}/{progress.count} {progress.step}"
+        self.close()
+        if progress.seconds is None:
+            if self._console.is_terminal:
+                turning = self._console.status(f"{name} …")
+                turning.start()
+                self._end_turning = turning.stop
+            return
+        sign, style = ("✓", "green") if progress.state == "succeeded" else ("✗", "red")
+        self._console.print(f"[{style}]{sign}[/] {name}  [dim]{progress.seconds:.1f} s[/]")
+
+    def close(self) -> None:
+        """Stop what turns."""
+        if self._end_turning is not None:
+            self._end_turning()
+            self._end_turning = None
+
+
+def _print_result(console: Console, result: RunResult) -> None:
+    from rich.markup import escape
+
+    style = "green" if result.exit_code == 0 else "red"
+    at = f" at {result.failing_step}" if result.failing_step else ""
+    console.print(f"[bold {style}]{result.runbook}: {result.state}{escape(at)}[/]  [dim]{result.seconds:.1f} s[/]")
+    if result.error:
+        print_error(result.error)
+    for note in result.notes:
+        click.echo(f"note: {note}", err=True)
+    for name, value in result.scraps.items():
+        console.print(f"  {escape(name)}: {escape(_shorten(value))}", soft_wrap=True)
+    click.echo(f"record: {result.record}")
+
+
+def print_error(error: dict[str, Any]) -> None:
+    """Print what ended a run: message, problems, remedy, last lines."""
+    click.echo(f"{error['type']} [{error['code']}]: {error['message']}")
+    for problem in error["problems"]:
+        place = f"{problem['where']}: " if problem["where"] else ""
+        click.echo(f"  - {place}{problem['message']} {problem['remedy']}".rstrip())
+    if error["log"]:
+        click.echo("\n".join(f"  | {line}" for line in error["log"].splitlines()[-15:]))
+    if error["remedy"]:
+        click.echo(f"what to do: {error['remedy']}")
+
+
+def _print_help(context: click.Context, name: str | None) -> None:
+    from brainscore_ops.runbooks.catalogue import find_runbook, list_runbooks
+
+    if name is None:
+        click.echo(context.get_help())
+        click.echo("\nRunbooks:")
+        for runbook in list_runbooks():
+            click.echo(f"  {runbook.name:15} {runbook.purpose}")
+        return
+    from brainscore_ops.runbooks.parameters import describe, load_parameters_model
+
+    runbook = find_runbook(name)
+    click.echo(f"{runbook.name}: {runbook.purpose}\n\nParameters (-p NAME VALUE):")
+    for parameter in describe(load_parameters_model(runbook.parameters)):
+        default = "required" if parameter.required else f"default: {parameter.default!r}"
+        click.echo(f"  {parameter.name}: {parameter.type}  ({default})\n      {parameter.description}")
+    click.echo(f"\nSteps: {', '.join(runbook.steps)}")
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"expected YAML in {path}: {error}", remedy="Mend the file.") from None
+    if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
+        raise UsageError(f"expected parameters by name in {path}, found {type(document).__name__}")
+    return document
+
+
+def _shorten(value: Any, longest: int = 200) -> str:
+    text = str(value)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

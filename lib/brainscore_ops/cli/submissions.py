@@ -1,0 +1,139 @@
+"""``submit``, ``status`` and ``gate``: what becomes of a submission."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from brainscore_ops.cli.main import print_json
+from brainscore_ops.cli.services import deployment_option, json_option
+
+if TYPE_CHECKING:
+    from brainscore_ops.runbooks.runs import RunResult
+
+
+@click.command()
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--email", required=True, help="The submitter's e-mail address.")
+@click.option(
+    "--submitter", default="", help="The submitter's name, as the commit is authored; by default from the address."
+)
+@click.option("--name", default="", help="What the submission is called; by default the archive's file name.")
+@click.option("--public/--private", default=True, show_default=True, help="Whether everybody may see the scores.")
+@click.option("--intake-only", is_flag=True, help="Stop after intake; somebody else takes it on.")
+@deployment_option
+@json_option
+def submit(
+    archive: Path,
+    email: str,
+    submitter: str,
+    name: str,
+    deployment: str,
+    *,
+    public: bool,
+    intake_only: bool,
+    as_json: bool,
+) -> None:
+    """Send the zip ARCHIVE in, and take it as far as it gets: pull request, tests, merge, scores.
+
+    The same archive from the same person is the same submission: sent again, it goes on where it was.
+    """
+    from brainscore_ops.pipeline import advance
+    from brainscore_ops.runbooks.execution import run_runbook
+
+    parameters: dict[str, object] = {
+        "archive": str(archive.resolve()),
+        "email": email,
+        "submitter": submitter,
+        "name": name,
+        "public": public,
+    }
+    triggered_by = f"cli:{getpass.getuser()}"
+
+    def run(runbook: str, parameters: dict[str, object]) -> RunResult:
+        result = run_runbook(runbook, parameters, deployment=deployment, triggered_by=triggered_by)
+        if not as_json:
+            click.echo(f"{runbook:14} {result.state:12} {result.record}")
+        return result
+
+    result = run("intake", parameters)
+    submission = result.scraps.get("submission")
+    if submission is not None and result.exit_code == 0 and not intake_only:
+        for runbook, following in advance(deployment, int(submission)):
+            result = run(runbook, following)
+            if result.exit_code != 0:
+                break
+    if submission is not None:
+        _print_timeline(deployment, int(submission), as_json=as_json)
+    elif result.error:
+        click.echo(result.error["message"], err=True)
+    raise SystemExit(result.exit_code)
+
+
+@click.command()
+@click.argument("submission", type=int, required=False)
+@deployment_option
+@json_option
+def status(submission: int | None, deployment: str, *, as_json: bool) -> None:
+    """Print where every submission stands; or what happened to SUBMISSION, when, in which run, and why."""
+    if submission is not None:
+        _print_timeline(deployment, submission, as_json=as_json)
+        return
+    from brainscore_ops.submissions.context import open_deployment
+    from brainscore_ops.submissions.life import submissions
+
+    found = submissions(open_deployment(deployment).database)
+    if as_json:
+        print_json(found)
+        return
+    for entry in found:
+        pull = f"#{entry['pull_request']}" if entry["pull_request"] else ""
+        click.echo(
+            f"{entry['submission']:5}  {entry['state']:16} {pull:6} {entry['name']}  {entry['reason_code'] or ''}".rstrip()
+        )
+    if not found:
+        click.echo("nothing has been submitted yet")
+
+
+@click.command()
+@click.argument("pull_request", type=int)
+@deployment_option
+@json_option
+def gate(pull_request: int, deployment: str, *, as_json: bool) -> None:
+    """Ask the gate's rules about PULL_REQUEST, without acting. Exit code 3 where one is not met."""
+    from brainscore_ops.submissions.context import open_deployment
+    from brainscore_ops.submissions.gate import examine
+
+    verdict = examine(open_deployment(deployment), pull_request)
+    if as_json:
+        print_json(verdict.as_dict())
+    else:
+        click.echo(str(verdict.table()))
+    raise SystemExit(0 if verdict.passed else 3)
+
+
+def _print_timeline(deployment: str, submission: int, *, as_json: bool) -> None:
+    from brainscore_ops.submissions.context import open_deployment
+    from brainscore_ops.submissions.life import timeline
+
+    found = timeline(open_deployment(deployment).database, submission)
+    if as_json:
+        print_json(found.as_dict())
+        return
+    click.secho(f"\nSubmission {found.submission}: {found.name} — {found.state}", bold=True)
+    if found.pull_request_url:
+        click.echo(f"pull request: {found.pull_request_url}")
+    for event in found.events:
+        click.echo(f"  {event.at:%Y-%m-%d %H:%M:%S}  {event.state:16} {event.message}")
+        if event.run_id:
+            click.secho(f"{'':39}{event.run_id}", dim=True)
+    if found.reason:
+        click.secho(f"\nWhy ({found.reason_code}, at fault: {found.fault}):", bold=True)
+        click.echo(found.reason)
+        log = next((event.log for event in reversed(found.events) if event.log), None)
+        if log:
+            click.secho("\nThe end of its log:", bold=True)
+            click.echo("\n".join(f"  {line}" for line in log.splitlines()[-15:]))

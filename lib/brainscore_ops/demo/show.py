@@ -1,0 +1,69 @@
+"""The demo as people see it: progress, outcomes, the leaderboard, and where to look further."""
+
+from __future__ import annotations
+
+import time
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from brainscore_ops import services
+from brainscore_ops.demo import journey
+from brainscore_ops.demo.display import Display, print_outcomes
+from brainscore_ops.scores.terminal import print_leaderboard
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from brainscore_ops.settings import Deployment
+
+
+def show_demo(deployment: Deployment, *, only: Collection[str] = (), keep: bool = False) -> int:
+    """Run the demo, and show it.
+
+    :param only: the names of the submissions to send; all, where there are none
+    :param keep: leave the embedded services running
+    :returns: how many submissions did not end as they should
+    """
+    console = Console()
+    began = time.monotonic()
+    with console.status("starting PostgreSQL, the forge and the mailbox …"):
+        services.up(deployment)
+    with nullcontext() if keep else services.stopped_at_the_end(deployment):
+        with console.status("putting the example library into the forge, building the archives …"):
+            commit = journey.seed_library(deployment)
+            jobs = journey.build_submissions(deployment, only)
+        names = [journey.LIBRARY_JOB, *(job.name for job in jobs), journey.PUBLISH_JOB]
+        with Display(names, console) as display:
+            outcomes = journey.drive(deployment, jobs, commit, display.tell)
+            board, page = journey.publish(deployment, display.tell)
+    expected = {job.name: job.expected for job in jobs}
+    console.print()
+    print_outcomes(outcomes, expected, console)
+    console.print()
+    print_leaderboard(board, console)
+    _print_ways_on(deployment, page, console)
+    runs = sum(outcome.runs for outcome in outcomes)
+    took = time.monotonic() - began
+    console.print(
+        f"\n{runs} runs in {took:.0f} s." if runs else f"\nEverything was done before; nothing changed ({took:.0f} s)."
+    )
+    return sum(expected.get(outcome.job, outcome.state) != outcome.state for outcome in outcomes)
+
+
+def _print_ways_on(deployment: Deployment, page: Path, console: Console) -> None:
+    mails = len(list(services.mail_folder(deployment).glob("*.eml")))
+    records = len(list(deployment.outputs.glob("*/*/*.ipynb")))
+    for what, where in (
+        ("leaderboard", page),
+        (f"{records} records", f"{deployment.outputs}/<runbook>/<date>/<run>.ipynb  (make lab opens them)"),
+        (f"{mails} mails", services.mail_folder(deployment)),
+        (
+            "look further",
+            "brainscore-ops up; brainscore-ops status; brainscore-ops runs; brainscore-ops show last-failed",
+        ),
+    ):
+        console.print(Text(f"{what:14}", style="bold"), Text(str(where)), soft_wrap=True)

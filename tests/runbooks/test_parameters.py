@@ -89,12 +89,12 @@ def test_the_cell_shows_name_type_default_and_meaning():
         'deployment: str = "local"  # the deployment to work on: a file params/<name>.yaml',
         "dry: bool = False  # whether to look only",
         "labels: list[str] = []  # labels to set",
-        "limits: dict[str, float] = {'a': 1.5}  # bounds",
+        'limits: dict[str, float] = {"a": 1.5}  # bounds',
         "base: str = None  # the base's SHA",
-        "archive: str = 'x.zip'  # an archive",
-        "color: str = 'red'  # a color",
-        "since: str = '2026-01-02'  # a day",
-        "mode: str = 'fast'  # a mode",
+        'archive: str = "x.zip"  # an archive',
+        'color: str = "red"  # a color',
+        'since: str = "2026-01-02"  # a day',
+        'mode: str = "fast"  # a mode',
     ]
 
 

@@ -126,8 +126,16 @@ def render_injected_cell(parameters: RunbookParameters) -> str:
 
 
 def _literal(value: object) -> str:
-    # With double quotes, as the formatter has them.
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+    """A value as Python source, as the formatter has it: with double quotes."""
+    match value:
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case list():
+            return f"[{', '.join(map(_literal, value))}]"
+        case dict():
+            return f"{{{', '.join(f'{_literal(key)}: {_literal(item)}' for key, item in value.items())}}}"
+        case _:
+            return repr(value)
 
 
 def _read(value: object) -> object:

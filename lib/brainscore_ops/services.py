@@ -15,7 +15,7 @@ import psutil
 
 from brainscore_ops.database.connection import Database
 from brainscore_ops.database.embedded import EmbeddedPostgres
-from brainscore_ops.database.schema import upgrade
+from brainscore_ops.database.schema import current_revision, upgrade
 from brainscore_ops.errors import StepFailedError
 from brainscore_ops.forge.embedded.store import Store
 from brainscore_ops.settings import Deployment, ForgeSecret, resolve_secret
@@ -46,17 +46,20 @@ class Service:
 
 
 def up(deployment: Deployment) -> list[Service]:
-    """Start what the deployment embeds and is not running, and write its secrets.
+    """Start what the deployment embeds and is not running, write its secrets, and make the tables in an empty database.
 
     :raises ServiceError, EmbeddedPostgresError: with the end of the log of what did not start
+    :raises SchemaUnknownError: where the database has tables that are not ours
     """
     deployment.state.mkdir(parents=True, exist_ok=True)
     deployment.outputs.mkdir(parents=True, exist_ok=True)
     if "database" in deployment.embedded:
         write_secret(deployment.secrets_file, deployment.database.secret, _postgres(deployment).start())
-        database = Database.of(deployment)
+    database = Database.of(deployment)
+    # A database that is not ours to start may hold what others rely on: only an empty one gets its tables just so.
+    if "database" in deployment.embedded or current_revision(database) is None:
         upgrade(database)
-        database.close()
+    database.close()
     if "forge" in deployment.embedded:
         token = _forge_token(deployment)
         ready = _start(deployment, "forge", "brainscore_ops.forge.embedded", "--root", deployment.state / "forge")

@@ -21,7 +21,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 @deployment_option
 @json_option
 def up(deployment: str, *, as_json: bool) -> None:
-    """Start the services that a deployment embeds, and leave them running."""
+    """Start the services that a deployment embeds, and leave them running; make the tables in an empty database."""
     from brainscore_ops import services
     from brainscore_ops.settings import load_deployment
 

@@ -83,10 +83,12 @@ def print_outcomes(outcomes: list[Outcome], expected: dict[str, str], console: C
         surprise = expected.get(outcome.job, outcome.state) != outcome.state
         style = "bold red" if surprise else ("green" if outcome.state == "scored" else "yellow")
         state = f"{outcome.state} (expected {expected[outcome.job]})" if surprise else outcome.state
-        table.add_row(Text(outcome.job), Text(state, style=style), Text(_shortened(outcome.reason), style="dim"))
+        table.add_row(Text(outcome.job), Text(state, style=style), Text(_gist(outcome.reason), style="dim"))
     console.print(table)
 
 
-def _shortened(text: str, longest: int = 160) -> str:
-    line = " ".join(text.split())
+def _gist(reason: str, longest: int = 140) -> str:
+    """The first problem of a reason that lists them, on one line; the whole elsewhere."""
+    problems = [line.removeprefix("  - ") for line in reason.splitlines() if line.startswith("  - ")]
+    line = " ".join((problems[0] if problems else reason).split())
     return line if len(line) <= longest else line[: longest - 1] + "…"

@@ -24,7 +24,9 @@ class Table:
     def __init__(self, title: str, rows: Sequence[Sequence[object]], columns: Sequence[str] = ()) -> None:
         self.title = title
         self.columns = [str(column) for column in columns]
-        self.rows = [["" if cell is None else str(cell) for cell in row] for row in rows]
+        texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+        # Without column names a row is a heading and what there is to say of it: nothing to say, no row.
+        self.rows = texts if self.columns else [row for row in texts if any(row[1:]) or len(row) == 1]
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th style="{_HEAD}" scope="col">{escape(column)}</th>' for column in self.columns)

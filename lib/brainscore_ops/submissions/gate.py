@@ -13,7 +13,7 @@ from brainscore_ops.plugins.changes import Changes, analyse_changes
 from brainscore_ops.plugins.git import find_commit
 from brainscore_ops.plugins.tree import GitTree
 from brainscore_ops.submissions import mail
-from brainscore_ops.submissions.life import State, life_of_pull_request, move
+from brainscore_ops.submissions.life import State, life_of_pull_request, move, submission_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -73,6 +73,8 @@ class Verdict(Shown):
     """What the gate said of a pull request at one head and one base."""
 
     pull_request: int
+    submission: int | None
+    """The submission that it proposes; None for one that was opened by hand."""
     head_sha: str
     base_sha: str
     merged: bool
@@ -117,8 +119,9 @@ class Merged(Shown):
 def examine(context: Context, pull_request: int) -> Verdict:
     """Ask every rule about a pull request as it is now; nothing is changed."""
     pull = context.forge.pull_request(pull_request)
+    submission = submission_of(context, pull_request)
     if pull.merged:
-        return Verdict(pull_request, pull.head_sha, pull.base_sha, merged=True, rulings=())
+        return Verdict(pull_request, submission, pull.head_sha, pull.base_sha, merged=True, rulings=())
     context.mirror.fetch()
     branch, base_sha = context.forge.default_branch()
     evidence = Evidence(
@@ -136,6 +139,7 @@ def examine(context: Context, pull_request: int) -> Verdict:
     findings = [(rule, rule.check(evidence)) for rule in RULES]
     return Verdict(
         pull_request,
+        submission,
         pull.head_sha,
         base_sha,
         merged=False,
@@ -153,7 +157,7 @@ def insist(context: Context, verdict: Verdict) -> None:
     failed = [ruling for ruling in verdict.rulings if not ruling.passed]
     refusal = GateRefusedError(
         f"pull request {verdict.pull_request} does not meet {len(failed)} of the {len(verdict.rulings)} rules of the gate",
-        problems=[Problem(ruling.rule, ruling.finding) for ruling in failed],
+        problems=[Problem(ruling.rule, ruling.finding, where=ruling.rule) for ruling in failed],
         remedy="A maintainer has to look at it, or a new commit has to meet the rules.",
     )
     rules = "\n".join(f"- **{ruling.rule}**: {ruling.finding}" for ruling in failed)

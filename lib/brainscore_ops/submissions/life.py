@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from brainscore_ops.database.connection import Database
+    from brainscore_ops.submissions.context import Context
 
 
 class State(StrEnum):
@@ -152,6 +153,13 @@ def find_life(session: Session, submission: int, *, lock: bool = False) -> Submi
 def life_of_pull_request(session: Session, pull_request: int) -> SubmissionLife | None:
     """The submission that a pull request proposes; None for one that was opened by hand."""
     return session.scalar(select(SubmissionLife).where(SubmissionLife.pull_request == pull_request))
+
+
+def submission_of(context: Context, pull_request: int) -> int | None:
+    """The number of the submission that a pull request proposes; None for one that was opened by hand."""
+    with context.database.session() as session:
+        life = life_of_pull_request(session, pull_request)
+        return life.submission_id if life else None
 
 
 def move(

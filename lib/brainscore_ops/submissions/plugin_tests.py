@@ -16,7 +16,7 @@ from brainscore_ops.plugins.requirements import requirements_for
 from brainscore_ops.plugins.testing import PluginTestReport, run_plugin_tests
 from brainscore_ops.scoring.pair import environments_of, limits_of, sandbox_of
 from brainscore_ops.submissions import mail
-from brainscore_ops.submissions.life import State, life_of_pull_request, move
+from brainscore_ops.submissions.life import State, life_of_pull_request, move, submission_of
 
 if TYPE_CHECKING:
     from brainscore_ops.forge.client import PullRequest
@@ -46,6 +46,8 @@ class Candidate(Shown):
     """What is to be tested: a pull request's head, compared with the base that it would be merged into."""
 
     pull_request: PullRequest
+    submission: int | None
+    """The submission that it proposes; None for one that was opened by hand."""
     base_sha: str
     changes: Changes
     library: str
@@ -65,6 +67,7 @@ class Candidate(Shown):
         return Table(
             f"Pull request {self.pull_request.number} at {self.head_sha[:10]}",
             [
+                ("submission", self.submission or "none: it was opened by hand"),
                 ("base", self.base_sha),
                 ("plugins", "\n".join(f"{plugin.type}/{plugin.name}" for plugin in self.plugins)),
                 ("tests", "\n".join(self.changes.tests_to_run)),
@@ -124,7 +127,7 @@ def find_candidate(context: Context, pull_request: int) -> Candidate:
     changes = analyse_changes(context.mirror.path, base_sha, pull.head_sha, context.library)
     if _status(context, pull.head_sha) != "success":
         _set_status(context, pull.head_sha, "pending", "The plugin tests are running.")
-    return Candidate(pull, base_sha, changes, context.library)
+    return Candidate(pull, submission_of(context, pull_request), base_sha, changes, context.library)
 
 
 def build_environments(context: Context, candidate: Candidate) -> Environments:

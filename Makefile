@@ -1,6 +1,6 @@
 # Each target is a short line that calls something else. `make setup` does all of the set-up, and is quick when it is done.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format lab bench clean
+.PHONY: help setup setup-tests demo test lint format lab bench clean
 BIN := .venv/bin
 # Byte code is kept: without it every process compiles every import anew, and everything takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
@@ -11,10 +11,13 @@ help:            ## show this list
 setup:           ## install everything that is needed, here and (through apt, where it may) on the machine
 	@scripts/setup.sh
 
+setup-tests:     # the same, with what the tests alone need
+	@scripts/setup.sh tests
+
 demo: setup      ## run the main job on this machine: from zips to the leaderboard
 	@$(BIN)/brainscore-ops demo
 
-test: setup lint ## run all tests
+test: setup-tests lint ## run lint and all tests
 	@$(BIN)/python -m pytest
 
 lint: setup      ## ruff, mypy --strict, import-linter, nbstripout

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the project needs: a virtual environment in .venv, and system packages through apt where it may.
 # Quick when there is nothing to do. Says what is missing, and how to get it, when it may not.
+#   scripts/setup.sh [tests]    with "tests": also what the tests alone need
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,15 +17,13 @@ done
 Install one (apt-get install python3), or name it: PYTHON=/path/to/python make setup"
 
 # --- System packages ---------------------------------------------------------------------------------------------------
-# program:package; bubblewrap locks plugin code in, chromium takes the pictures that the browser tests look at.
+# Program and package: bubblewrap locks plugin code in, the browser tests look at pages in chromium.
 missing=()
-while read -r program package; do
-  command -v "$program" >/dev/null 2>&1 || missing+=("$package")
-done <<'LIST'
-git git
-bwrap bubblewrap
-setpriv util-linux
-LIST
+need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
+need git git
+need bwrap bubblewrap
+need setpriv util-linux
+if [ "${1:-}" = tests ]; then need chromium chromium; fi
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
 if [ ${#missing[@]} -gt 0 ]; then
   install="apt-get install -y --no-install-recommends ${missing[*]}"

@@ -55,8 +55,6 @@ class Archive(TypedDict):
     submitter: str
     email: str
     public: bool
-    after: str | None
-    """The submission that has to have ended before this one is sent; None where the order does not matter."""
     expect: Expectation
     description: str
 
@@ -108,7 +106,6 @@ def _build_folder(folder: Path, dest: Path) -> Archive:
         submitter=meta["submitter"],
         email=meta["email"],
         public=meta["public"],
-        after=meta.get("after"),
         expect=meta["expect"],
         description=meta["description"],
     )
@@ -125,7 +122,6 @@ def _build_hostile(name: str, dest: Path) -> Archive:
         submitter="Mallory Example",
         email="mallory@example.org",
         public=True,
-        after=None,
         expect={"state": "refused", "because": recipe.because, "code": recipe.code},
         description=recipe.description,
     )

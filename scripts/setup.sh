@@ -35,8 +35,9 @@ if [ ${#missing[@]} -gt 0 ]; then
   fi
   say "installing ${missing[*]} …"
   export DEBIAN_FRONTEND=noninteractive
-  { $sudo apt-get update -q && $sudo $install; } >"${TMPDIR:-/tmp}/brainscore-ops-apt.log" 2>&1 \
-    || die "apt-get failed; its output is in ${TMPDIR:-/tmp}/brainscore-ops-apt.log. Run: sudo $install"
+  log=$(mktemp)
+  { $sudo apt-get update -q && $sudo $install; } >"$log" 2>&1 || die "apt-get failed; its output is in $log. Run: sudo $install"
+  rm -f "$log"
 fi
 
 # --- uv and the virtual environment ------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ class Table:
     def __init__(self, title: str, rows: Sequence[Sequence[object]], columns: Sequence[str] = ()) -> None:
         self.title = title
         self.columns = [str(column) for column in columns]
-        texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+        texts = [["" if cell is None else printable(str(cell)) for cell in row] for row in rows]
         # Without column names a row is a heading and what there is to say of it: nothing to say, no row.
         self.rows = texts if self.columns else [row for row in texts if any(row[1:]) or len(row) == 1]
 
@@ -56,6 +56,13 @@ class Table:
         return f"{self.title}\n{text}"
 
     __repr__ = __str__
+
+
+def printable(text: str) -> str:
+    """Text that comes from strangers, so that nothing in it acts on a terminal or cannot be encoded: other characters stand as
+    their escapes.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
 class Shown:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
 import subprocess
@@ -53,6 +54,13 @@ def up(deployment: Deployment) -> list[Service]:
     """
     deployment.state.mkdir(parents=True, exist_ok=True)
     deployment.outputs.mkdir(parents=True, exist_ok=True)
+    with (deployment.state / "services.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two that start at once would start two of each
+        _up(deployment)
+    return status(deployment)
+
+
+def _up(deployment: Deployment) -> None:
     if "database" in deployment.embedded:
         write_secret(deployment.secrets_file, deployment.database.secret, _postgres(deployment).start())
     database = Database.of(deployment)
@@ -75,7 +83,6 @@ def up(deployment: Deployment) -> list[Service]:
             deployment.mail.secret,
             {"host": ready["host"], "port": ready["port"], "tls": False},
         )
-    return status(deployment)
 
 
 def down(deployment: Deployment) -> list[Service]:

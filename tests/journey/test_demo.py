@@ -255,7 +255,7 @@ def test_a_runbook_that_is_run_again_does_nothing_again(demo, runbook):
     timeline = demo.status["structural-profile"]
     archive = demo.installation.deployment.state / "demo" / "archives" / "structural-profile.zip"
     parameters = {
-        "intake": ["-p", "archive", str(archive), "-p", "email", timeline["submitter"]],
+        "intake": ["-p", "archive", str(archive), "-p", "email", timeline["email"]],
         "create_pr": ["-p", "submission", str(timeline["submission"])],
         "publish": [],
     }.get(runbook, ["-p", "pull_request", str(timeline["pull_request"])])

@@ -26,7 +26,7 @@ def demo(deployment: str, only: tuple[str, ...], *, keep: bool) -> None:
     from brainscore_ops.demo.show import show_demo
     from brainscore_ops.settings import load_deployment
 
-    # Told to end by whatever started it, it ends as if by Ctrl-C: in order, and so that it can go on.
+    # Told to end by whatever started it, it ends as by Ctrl-C: in order, and so that it can go on.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         surprises = show_demo(load_deployment(deployment), only=only, keep=keep)

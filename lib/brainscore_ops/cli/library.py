@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from brainscore_ops.cli.main import print_json
+from brainscore_ops.display import printable
 from brainscore_ops.errors import RefusedError
 from brainscore_ops.plugins.catalogue import Catalogue, find_library, read_catalogue
 from brainscore_ops.plugins.tree import DirectoryTree
@@ -49,9 +50,9 @@ def validate(archive: Path, library_root: Path | None, *, as_json: bool) -> None
     for plugin in plugins:
         click.echo(f"  {plugin}")
     for kind, identifier in sorted(found.identifiers.pairs()):
-        click.echo(f"  {kind}: {identifier}")
+        click.echo(printable(f"  {kind}: {identifier}"))
     for note in found.notes:
-        click.echo(f"  left out: {note}")
+        click.echo(printable(f"  left out: {note}"))
 
 
 @click.command()
@@ -85,9 +86,9 @@ def changes(repository: Path, base: str, head: str, library: str, *, as_json: bo
     for plugin in found.plugins:
         click.echo(f"  {plugin.type}/{plugin.name}")
     for path in found.shared:
-        click.echo(f"  shared: {path}")
+        click.echo(printable(f"  shared: {path}"))
     for other in found.other:
-        click.echo(f"  other: {other.path} ({other.reason})")
+        click.echo(printable(f"  other: {other.path} ({other.reason})"))
 
 
 def _print_catalogue(catalogue: Catalogue) -> None:
@@ -96,6 +97,6 @@ def _print_catalogue(catalogue: Catalogue) -> None:
     for kind, identifiers in document.items():
         click.secho(f"{kind} ({len(identifiers)})", bold=True)
         for identifier, plugin in sorted(identifiers.items()):
-            click.echo(f"  {identifier}  ({plugin})")
+            click.echo(printable(f"  {identifier}  ({plugin})"))
     for problem in problems:
-        click.secho(f"problem: {problem}", fg="yellow")
+        click.secho(printable(f"problem: {problem}"), fg="yellow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import importlib
 import json
 import os
@@ -11,7 +12,8 @@ from typing import Any, NoReturn
 import click
 
 from brainscore_ops import __version__
-from brainscore_ops.errors import OpsError
+from brainscore_ops.display import printable
+from brainscore_ops.errors import OpsError, UsageError
 
 # Each command is imported when it is used, so that one that needs little starts at once.
 COMMANDS = {
@@ -59,7 +61,10 @@ def main() -> NoReturn:
     try:
         code = commands.main(standalone_mode=False, prog_name="brainscore-ops")
     except click.ClickException as error:
-        error.show()
+        if "--json" in sys.argv:
+            _report(UsageError(error.format_message(), remedy="`brainscore-ops --help` lists the commands."))
+        else:
+            error.show()
         sys.exit(2)
     except click.Abort:
         click.echo("interrupted", err=True)
@@ -74,9 +79,17 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
+def user_name() -> str:
+    """Who calls; the number alone for a user that the system does not know by name, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user-{os.getuid()}"
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document on standard output."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    click.echo(json.dumps(document, indent=2, default=str))
 
 
 def _report(error: OpsError) -> None:
@@ -84,6 +97,6 @@ def _report(error: OpsError) -> None:
         print_json({"error": error.as_dict()})
         return
     click.secho(f"{error.code}: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(str(error), err=True)
+    click.echo(printable(str(error)), err=True)
     if error.log:
-        click.echo("\n" + error.log[-2000:].rstrip(), err=True)
+        click.echo("\n" + printable(error.log[-2000:].rstrip()), err=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from brainscore_ops.cli.main import print_json
+from brainscore_ops.cli.main import print_json, user_name
+from brainscore_ops.display import printable
 from brainscore_ops.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     "--file",
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A YAML file of parameters; those of -p come before its.",
+    help="A YAML file of parameters; -p wins where both name one.",
 )
 @click.option("--deployment", help="The deployment to work on; by default the one that its parameters name.")
 @click.option("--json", "as_json", is_flag=True, help="Print how it ended as one JSON document.")
@@ -55,9 +55,11 @@ def run(
 
     Exit codes: 0 done; 1 a step failed; 2 usage; 3 refused by a rule; 4 an outside service was unavailable; 130 interrupted.
     """
-    if runbook is None or wants_help:
+    if wants_help:
         _print_help(context, runbook)
-        context.exit(0 if wants_help else 2)
+        context.exit(0)
+    if runbook is None:
+        raise UsageError("expected the name of a runbook, found none", remedy="`brainscore-ops run --help` lists them.")
     from rich.console import Console
 
     from brainscore_ops.runbooks.execution import run_runbook
@@ -65,13 +67,13 @@ def run(
 
     parameters = {**(_read_file(file) if file else {}), **dict(given)}
     console = Console(stderr=as_json, highlight=False)
-    progress = _StepLines(console)
+    progress = StepLines(console)
     try:
         result = run_runbook(
             runbook,
             parameters,
             deployment=deployment,
-            triggered_by=f"cli:{getpass.getuser()}",
+            triggered_by=f"cli:{user_name()}",
             on_step=progress,
         )
     except RunInterrupted as interruption:
@@ -85,7 +87,7 @@ def run(
     raise SystemExit(result.exit_code)
 
 
-class _StepLines:
+class StepLines:
     """Shows steps as they go: on a terminal the running one turns, elsewhere every event is a line."""
 
     def __init__(self, console: Console) -> None:
@@ -128,14 +130,14 @@ def _print_result(console: Console, result: RunResult) -> None:
 
 def print_error(error: dict[str, Any]) -> None:
     """Print what ended a run: message, problems, remedy, last lines."""
-    click.echo(f"{error['type']} [{error['code']}]: {error['message']}")
+    lines = [f"{error['type']} [{error['code']}]: {error['message']}"]
     for problem in error["problems"]:
         place = f"{problem['where']}: " if problem["where"] else ""
-        click.echo(f"  - {place}{problem['message']} {problem['remedy']}".rstrip())
-    if error["log"]:
-        click.echo("\n".join(f"  | {line}" for line in error["log"].splitlines()[-15:]))
+        lines.append(f"  - {place}{problem['message']} {problem['remedy']}".rstrip())
+    lines += [f"  | {line}" for line in error["log"].splitlines()[-15:]]
     if error["remedy"]:
-        click.echo(f"what to do: {error['remedy']}")
+        lines.append(f"what to do: {error['remedy']}")
+    click.echo(printable("\n".join(lines)))
 
 
 def _print_help(context: click.Context, name: str | None) -> None:

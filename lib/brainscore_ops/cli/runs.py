@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 @click.option("--runbook", help="Only runs of this runbook.")
 @click.option("--state", help="Only runs in this state: succeeded, failed, refused …")
 @click.option("--submission", type=int, help="Only runs for this submission.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most so many, the newest.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="At most so many, the newest; by default 20, and with --json all."
+)
 @json_option
 def runs(
-    deployment: str, runbook: str | None, state: str | None, submission: int | None, limit: int, *, as_json: bool
+    deployment: str, runbook: str | None, state: str | None, submission: int | None, limit: int | None, *, as_json: bool
 ) -> None:
     """List the runs of a deployment, the newest first."""
     from brainscore_ops.database.connection import Database
@@ -37,11 +39,13 @@ def runs(
         runbook=runbook,
         state=RunState(state) if state else None,
         submission=submission,
-        limit=limit,
+        limit=limit or (None if as_json else SHOWN),
     )
     if as_json:
         print_json([entry.as_dict() for entry in found])
         return
+    if found:
+        click.secho(f"{'state':14} {'run':45} {'took':>9}  {'about':38} failed at", dim=True)
     for entry in found:
         _print_line(entry)
     if not found:
@@ -69,14 +73,20 @@ def show(run: str, deployment: str, *, as_json: bool) -> None:
         _print_run(shown)
 
 
+SHOWN = 20
 _COLORS = {"succeeded": "green", "running": "yellow", "pending": "bright_black"}
 
 
 def _print_line(entry: RunEntry) -> None:
     seconds = "" if entry.seconds is None else f"{entry.seconds:.1f} s"
-    submission = "" if entry.submission_id is None else f"submission {entry.submission_id}"
+    about = " ".join(
+        f"{name} {entry.parameters[name]}"
+        for name in ("pull_request", "model", "benchmark")
+        if entry.parameters.get(name)
+    )
+    about = about or ("" if entry.submission_id is None else f"submission {entry.submission_id}")
     click.secho(f"{entry.state:14}", fg=_COLORS.get(entry.state, "red"), nl=False)
-    click.echo(f" {entry.id:45} {seconds:>9}  {submission:15} {entry.failing_step or ''}".rstrip())
+    click.echo(f" {entry.id:45} {seconds:>9}  {about[:38]:38} {entry.failing_step or ''}".rstrip())
 
 
 def _print_run(shown: ShownRun) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from brainscore_ops.cli.main import print_json
+from brainscore_ops.cli.main import print_json, user_name
 from brainscore_ops.cli.services import deployment_option, json_option
+from brainscore_ops.display import printable
 
 if TYPE_CHECKING:
     from brainscore_ops.runbooks.runs import RunResult
@@ -41,8 +41,12 @@ def submit(
 
     The same archive from the same person is the same submission: sent again, it goes on where it was.
     """
+    from rich.console import Console
+
+    from brainscore_ops.cli.run import StepLines, print_error
     from brainscore_ops.pipeline import advance
     from brainscore_ops.runbooks.execution import run_runbook
+    from brainscore_ops.runbooks.signals import RunInterrupted
 
     parameters: dict[str, object] = {
         "archive": str(archive.resolve()),
@@ -51,12 +55,22 @@ def submit(
         "name": name,
         "public": public,
     }
-    triggered_by = f"cli:{getpass.getuser()}"
+    triggered_by = f"cli:{user_name()}"
 
     def run(runbook: str, parameters: dict[str, object]) -> RunResult:
-        result = run_runbook(runbook, parameters, deployment=deployment, triggered_by=triggered_by)
         if not as_json:
-            click.echo(f"{runbook:14} {result.state:12} {result.record}")
+            click.secho(runbook, bold=True)
+        lines = StepLines(Console(stderr=as_json, highlight=False))
+        try:
+            result = run_runbook(runbook, parameters, deployment=deployment, triggered_by=triggered_by, on_step=lines)
+        except RunInterrupted as interruption:
+            result = interruption.result
+        finally:
+            lines.close()
+        if not as_json and result.exit_code:
+            click.echo(f"{runbook} {result.state} ({result.id})")
+            if result.error:
+                print_error(result.error)
         return result
 
     result = run("intake", parameters)
@@ -68,8 +82,8 @@ def submit(
                 break
     if submission is not None:
         _print_timeline(deployment, int(submission), as_json=as_json)
-    elif result.error:
-        click.echo(result.error["message"], err=True)
+    elif as_json:
+        print_json(result.as_dict())
     raise SystemExit(result.exit_code)
 
 
@@ -127,13 +141,18 @@ def _print_timeline(deployment: str, submission: int, *, as_json: bool) -> None:
     if found.pull_request_url:
         click.echo(f"pull request: {found.pull_request_url}")
     for event in found.events:
-        click.echo(f"  {event.at:%Y-%m-%d %H:%M:%S}  {event.state:16} {event.message}")
+        click.echo(f"  {event.at:%Y-%m-%d %H:%M:%S}  {event.state:16} {printable(event.message)}")
         if event.run_id:
             click.secho(f"{'':39}{event.run_id}", dim=True)
+    late = next((run for run in reversed(found.runs) if run["state"] != "running"), None)
+    if late and late["state"] != "succeeded" and not found.reason:
+        said = (late["error"] or {}).get("message", "")
+        click.secho(f"\nThe last run did not succeed: {late['runbook']}, {late['state']} ({late['id']})", bold=True)
+        click.echo(printable(said))
     if found.reason:
         click.secho(f"\nWhy ({found.reason_code}, at fault: {found.fault}):", bold=True)
-        click.echo(found.reason)
+        click.echo(printable(found.reason))
         log = next((event.log for event in reversed(found.events) if event.log), None)
         if log:
             click.secho("\nThe end of its log:", bold=True)
-            click.echo("\n".join(f"  {line}" for line in log.splitlines()[-15:]))
+            click.echo("\n".join(f"  {printable(line)}" for line in log.splitlines()[-15:]))

@@ -60,6 +60,7 @@ class SubmissionLife(Base):
     """Where a submission stands, and the facts that its runbooks found."""
 
     __tablename__ = "submission_life"
+    __table_args__ = (UniqueConstraint("library", "pull_request"),)
 
     submission_id: Mapped[int] = mapped_column(ForeignKey("brainscore_submission.id"), primary_key=True)
     key: Mapped[Digest] = mapped_column(unique=True)
@@ -83,7 +84,7 @@ class SubmissionLife(Base):
     reason: Mapped[Prose | None]
     """Why, in words that the submitter understands; where the state is a failure."""
     fault: Mapped[Word | None]
-    pull_request: Mapped[int | None] = mapped_column(index=True)
+    pull_request: Mapped[int | None]
     pull_request_url: Mapped[Prose | None]
     branch: Mapped[str | None] = mapped_column(String(255))
     base_sha: Mapped[Commit | None]

@@ -58,7 +58,7 @@ def upgrade(database: Database, target: str = "head") -> str:
 
 def current_revision(database: Database) -> str | None:
     """The revision that the database has; None where it records none."""
-    with database.engine.connect() as connection:
+    with database.connection() as connection:
         return MigrationContext.configure(connection).get_current_revision()
 
 

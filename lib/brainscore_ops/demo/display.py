@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from brainscore_ops.demo.journey import News, Outcome
 
 RUNBOOKS = ("intake", "create_pr", "test_plugins", "merge", "score_plugins", "publish")
-_HEADINGS = ("intake", "pull request", "tests", "merge", "scores", "page")
+_HEADINGS = ("intake", "PR", "tests", "merge", "scores", "page")
 _GOOD = "succeeded"
+FOUND = "found"
+"""What was done before."""
 
 
 class Display:
@@ -34,7 +36,8 @@ class Display:
         self._began = time.monotonic()
         self._states: dict[tuple[str, str], Text | Spinner] = {}
         self._steps: dict[str, str] = {}
-        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=8, transient=False)
+        self._begun: set[str] = set()
+        self._live = Live(console=console, get_renderable=self._table, refresh_per_second=4, transient=False)
 
     def __enter__(self) -> Display:
         if self._console.is_terminal:
@@ -50,27 +53,47 @@ class Display:
     def tell(self, news: News) -> None:
         """Take up something that happened."""
         if news.state:
-            good = news.state == _GOOD
-            self._states[news.job, news.runbook] = Text("✓" if good else news.state, style="green" if good else "red")
+            self._states[news.job, news.runbook] = _sign(news.state)
             self._steps.pop(news.job, None)
+            self._begun.add(news.job)
         elif not news.step:
             self._states[news.job, news.runbook] = Spinner("dots", style="cyan")
         if news.step:
             self._steps[news.job] = news.step
+            self._begun.add(news.job)
         if not self._console.is_terminal and news.state:
             elapsed = time.monotonic() - self._began
             self._console.print(f"[{elapsed:6.1f} s] {news.job}: {news.runbook} {news.state}", markup=False)
 
     def _table(self) -> Table:
-        table = Table(box=None, pad_edge=False, title=f"{time.monotonic() - self._began:.0f} s", title_justify="right")
+        begun = len(self._begun)
+        title = f"{begun} of {len(self._jobs)} begun · {time.monotonic() - self._began:.0f} s"
+        table = Table(box=None, pad_edge=False, title=title, title_justify="left")
         table.add_column("submission", style="bold", no_wrap=True)
         for heading in _HEADINGS:
-            table.add_column(heading, justify="center", min_width=6)
-        table.add_column("now", style="dim", no_wrap=True)
-        for job in self._jobs:
+            table.add_column(heading, justify="center", min_width=7, no_wrap=True)
+        table.add_column("now", style="dim", no_wrap=True, width=16)
+        for job in self._rows():
             cells = [self._states.get((job, runbook), Text("·", style="dim")) for runbook in RUNBOOKS]
             table.add_row(job, *cells, self._steps.get(job, ""))
         return table
+
+    def _rows(self) -> list[str]:
+        """The jobs that fit: those under way, and before them as many as there is room for, the last that began."""
+        room = self._console.height - 4
+        if len(self._jobs) <= room:
+            return self._jobs
+        begun = [job for job in self._jobs if job in self._begun]
+        under_way = [job for job in begun if job in self._steps]
+        others = [job for job in begun if job not in self._steps]
+        shown = {*under_way, *others[-max(1, room - len(under_way)) :]}
+        return [job for job in self._jobs if job in shown]
+
+
+def _sign(state: str) -> Text:
+    if state == _GOOD:
+        return Text("✓", style="green")
+    return Text("✓", style="dim") if state == FOUND else Text(state, style="red")
 
 
 def print_outcomes(outcomes: list[Outcome], expected: dict[str, str], console: Console) -> None:
@@ -78,7 +101,7 @@ def print_outcomes(outcomes: list[Outcome], expected: dict[str, str], console: C
     table = Table(box=None, pad_edge=False, title="What became of the submissions", title_justify="left")
     table.add_column("submission", no_wrap=True)
     table.add_column("ended as", no_wrap=True)
-    table.add_column("because", overflow="fold")
+    table.add_column("because", no_wrap=True, overflow="ellipsis")
     for outcome in outcomes:
         surprise = expected.get(outcome.job, outcome.state) != outcome.state
         style = "bold red" if surprise else ("green" if outcome.state == "scored" else "yellow")
@@ -87,8 +110,7 @@ def print_outcomes(outcomes: list[Outcome], expected: dict[str, str], console: C
     console.print(table)
 
 
-def _gist(reason: str, longest: int = 140) -> str:
+def _gist(reason: str) -> str:
     """The first problem of a reason that lists them, on one line; the whole elsewhere."""
     problems = [line.removeprefix("  - ") for line in reason.splitlines() if line.startswith("  - ")]
-    line = " ".join((problems[0] if problems else reason).split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    return " ".join((problems[0] if problems else reason).split())

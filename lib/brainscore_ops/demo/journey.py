@@ -9,14 +9,18 @@ from __future__ import annotations
 import importlib.util
 import json
 import multiprocessing
+import os
 import signal
 import sys
+import threading
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brainscore_ops.demo.display import FOUND
 from brainscore_ops.errors import UsageError
 from brainscore_ops.forge.client import Person
 from brainscore_ops.pipeline import advance
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 TRIGGER = "demo"
 LIBRARY_JOB = "the library itself"
 PUBLISH_JOB = "the leaderboard"
+
 # The library's first commit has the same author and date wherever the demo runs, and so the same SHA.
 _AUTHOR = Person("Brain-Score", "library@brain-score.invalid")
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,8 +60,6 @@ class Job:
     submitter: str
     email: str
     public: bool
-    after: str | None
-    """The job that has to have ended before this one is begun."""
     expected: str
     """The state that it should end in."""
     description: str
@@ -123,7 +126,6 @@ def build_submissions(deployment: Deployment, only: Collection[str] = ()) -> lis
             submitter=entry["submitter"],
             email=entry["email"],
             public=entry["public"],
-            after=entry["after"],
             expected=entry["expect"]["state"],
             description=entry["description"],
         )
@@ -141,24 +143,29 @@ def drive(deployment: Deployment, jobs: list[Job], first_commit: str, tell: Call
     spawn = multiprocessing.get_context("spawn")  # forked dask and database connections do not work
     queue: Queue[News] = spawn.Queue()
     stopping = spawn.Event()
-    names = {job.name for job in jobs}
-    with ProcessPoolExecutor(2, mp_context=spawn, initializer=_begin_worker, initargs=(queue, stopping)) as pool:
-        under_way = {pool.submit(_score_library, deployment.name, first_commit)}
-        under_way |= {pool.submit(_drive_submission, deployment.name, job) for job in jobs if job.after not in names}
-        outcomes: dict[str, Outcome] = {}
-        try:
-            while under_way:
-                ended, under_way = wait(under_way, timeout=0.1, return_when=FIRST_COMPLETED)
-                for news in _news(queue):
-                    tell(news)
-                for outcome in (future.result() for future in ended):
-                    outcomes[outcome.job] = outcome
-                    following = [job for job in jobs if job.after == outcome.job]
-                    under_way |= {pool.submit(_drive_submission, deployment.name, job) for job in following}
-        except KeyboardInterrupt:
-            stopping.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    # Not by KeyboardInterrupt, which may come while the pool's locks are held: the flag is looked at between two waits.
+    interrupted = threading.Event()
+    before = {number: signal.signal(number, lambda *_: interrupted.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with ProcessPoolExecutor(2, mp_context=spawn, initializer=_begin_worker, initargs=(queue, stopping)) as pool:
+            under_way = {pool.submit(_score_library, deployment.name, first_commit)}
+            under_way |= {pool.submit(_drive_submission, deployment.name, job) for job in jobs}
+            outcomes: dict[str, Outcome] = {}
+            try:
+                while under_way and not interrupted.is_set():
+                    ended, under_way = wait(under_way, timeout=0.1, return_when=FIRST_COMPLETED)
+                    for news in _news(queue):
+                        tell(news)
+                    for outcome in (future.result() for future in ended):
+                        outcomes[outcome.job] = outcome
+            finally:
+                stopping.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if under_way:
+        raise KeyboardInterrupt
     return [outcomes[name] for name in (LIBRARY_JOB, *(job.name for job in jobs))]
 
 
@@ -168,9 +175,11 @@ def publish(deployment: Deployment, tell: Callable[[News], None]) -> tuple[Leade
     board = leaderboard(context.database, domain=deployment.library.domain)
     context.database.close()
     page = deployment.outputs / "site" / "index.html"
-    if published_revision(page) != board.revision:
+    if published_revision(page) == board.revision:
+        tell(News(PUBLISH_JOB, "publish", state=FOUND))
+    else:
         tell(News(PUBLISH_JOB, "publish"))
-        result = run_runbook("publish", {}, deployment=deployment.name, triggered_by=TRIGGER)
+        result = run_runbook("publish", {}, deployment=deployment.name, triggered_by=TRIGGER, raise_on_failure=True)
         tell(News(PUBLISH_JOB, "publish", state=str(result.state)))
     return board, page
 
@@ -194,6 +203,19 @@ def _begin_worker(queue: Queue[News], stopping: Event) -> None:
     # Ctrl-C at a terminal reaches every process of the group. A run that is under way ends itself as interrupted; between
     # two runs there is nothing to end, and the main process says that no other is to be begun.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the main one is gone, killed and without a word: a run that is under way closes in order."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait_for([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _is_stopping() -> bool:
+    return _stopping is not None and _stopping.is_set()
 
 
 def _tell(news: News) -> None:
@@ -220,10 +242,13 @@ def _run(job: str, deployment: str, runbook: str, parameters: dict[str, Any]) ->
 
 
 def _score_library(deployment: str, commit: str) -> Outcome:
+    if _is_stopping():
+        return Outcome(LIBRARY_JOB, "not begun", "", None, runs=0)
     context = open_deployment(deployment)
     plan = make_plan(context, find_target(context, None, commit))
     context.database.close()
     if not plan.pairs:
+        _tell(News(LIBRARY_JOB, "score_plugins", state=FOUND))
         return Outcome(LIBRARY_JOB, str(State.SCORED), "", None, runs=0)
     result = _run(LIBRARY_JOB, deployment, "score_plugins", {"commit": commit})
     state = State.SCORED if result.exit_code == 0 else State.SCORING_FAILED
@@ -231,6 +256,8 @@ def _score_library(deployment: str, commit: str) -> Outcome:
 
 
 def _drive_submission(deployment: str, job: Job) -> Outcome:
+    if _is_stopping():
+        return Outcome(job.name, "not begun", "", None, runs=0)
     runs = 0
     context = open_deployment(deployment)
     known = find_submission(context, job.file, job.email)
@@ -248,8 +275,9 @@ def _drive_submission(deployment: str, job: Job) -> Outcome:
     context.database.close()
     if known is None:
         return Outcome(job.name, "lost", "it could not be recorded", None, runs)
+    _tell(News(job.name, "intake", state=FOUND))
     for runbook, parameters in advance(deployment, known.submission):
-        if _stopping is not None and _stopping.is_set():
+        if _is_stopping():
             break
         runs += 1
         if _run(job.name, deployment, runbook, parameters).exit_code != 0:

@@ -30,9 +30,9 @@ def show_demo(deployment: Deployment, *, only: Collection[str] = (), keep: bool 
     """
     console = Console()
     began = time.monotonic()
-    with console.status("starting PostgreSQL, the forge and the mailbox …"):
-        services.up(deployment)
     with nullcontext() if keep else services.stopped_at_the_end(deployment):
+        with console.status("starting PostgreSQL, the forge and the mailbox …"):
+            services.up(deployment)
         with console.status("putting the example library into the forge, building the archives …"):
             commit = journey.seed_library(deployment)
             jobs = journey.build_submissions(deployment, only)
@@ -40,7 +40,7 @@ def show_demo(deployment: Deployment, *, only: Collection[str] = (), keep: bool 
         with Display(names, console) as display:
             outcomes = journey.drive(deployment, jobs, commit, display.tell)
             board, page = journey.publish(deployment, display.tell)
-    expected = {job.name: job.expected for job in jobs}
+    expected = {journey.LIBRARY_JOB: "scored"} | {job.name: job.expected for job in jobs}
     console.print()
     print_outcomes(outcomes, expected, console)
     console.print()
@@ -61,9 +61,6 @@ def _print_ways_on(deployment: Deployment, page: Path, console: Console) -> None
         ("leaderboard", page),
         (f"{records} records", f"{deployment.outputs}/<runbook>/<date>/<run>.ipynb  (make lab opens them)"),
         (f"{mails} mails", services.mail_folder(deployment)),
-        (
-            "look further",
-            "brainscore-ops up; brainscore-ops status; brainscore-ops runs; brainscore-ops show last-failed",
-        ),
+        ("look further", "brainscore-ops up, then: status, runs, show last-failed, scores"),
     ):
         console.print(Text(f"{what:14}", style="bold"), Text(str(where)), soft_wrap=True)

@@ -35,6 +35,9 @@ PAGE_SIZE = 100
 DESCRIPTION_LIMIT = 140
 """Characters of a status' description that GitHub accepts."""
 
+COMMENT_LIMIT = 60_000
+"""Characters of a comment; GitHub accepts 65,536."""
+
 INLINE_LIMIT = 100_000
 """Bytes up to which a text file travels within the request that makes the tree, and not in one of its own."""
 
@@ -227,7 +230,7 @@ class ForgeClient:
 
         :param description: cut to `DESCRIPTION_LIMIT`
         """
-        description = _shortened(description)
+        description = _shortened(description, DESCRIPTION_LIMIT)
 
         def converge() -> Status:
             newest = self._newest_statuses(sha).get(context)
@@ -265,7 +268,14 @@ class ForgeClient:
                 return str(pull.merge_commit_sha)
             if pull.state != "open":
                 raise NotMergeableError(f"Expected pull request #{number} to be open; it is closed.")
-            return _merge(pull, head_sha, title, message)
+            try:
+                return _merge(pull, head_sha, title, message)
+            except (HeadMovedError, NotMergeableError):
+                # Another process may have merged it between the two requests.
+                now = self._repository.get_pull(number).complete()
+                if now.merged and now.head.sha == head_sha:
+                    return str(now.merge_commit_sha)
+                raise
 
         return self._call(f"merge pull request #{number}", converge)
 
@@ -277,14 +287,15 @@ class ForgeClient:
         if not re.fullmatch(r"[A-Za-z0-9_./:]+(-[A-Za-z0-9_./:]+)*", key):
             raise UsageError(f"Expected a comment's key of letters, digits and _./:- (single), found {key!r}.")
         marker = f"<!-- brainscore-ops: {key} -->"
-        text = f"{body}\n\n{marker}"
+        text = f"{_shortened(body, COMMENT_LIMIT)}\n\n{marker}"
 
         def converge() -> None:
             pull = self._repository.get_pull(number)
             ours = [
                 comment
                 for comment in pull.get_issue_comments()
-                if marker in (comment.body or "") and self.login in ("", comment.user.login if comment.user else None)
+                if (comment.body or "").rstrip().endswith(marker)
+                and self.login in ("", comment.user.login if comment.user else None)
             ]
             if not ours:
                 pull.complete().create_issue_comment(text)
@@ -453,8 +464,8 @@ def _status(status: CommitStatus) -> Status:
     )
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= DESCRIPTION_LIMIT else text[: DESCRIPTION_LIMIT - 1] + "…"
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _as_text(content: bytes) -> str | None:

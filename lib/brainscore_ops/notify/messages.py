@@ -73,7 +73,7 @@ def queue_message(
             message_id=message_id(deployment, event),
             submission_id=submission_id,
             template=mail.template,
-            recipient=_address(recipient),
+            recipient=mail_address(recipient),
             subject=rendered.subject,
             text=rendered.text,
             html=rendered.html,
@@ -194,7 +194,11 @@ def _shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _address(recipient: str) -> str:
+def mail_address(recipient: str) -> str:
+    """A mail address as it is given.
+
+    :raises BadRecipientError: where it is none
+    """
     """The address as it is written to: a domain in another script than ASCII in its ASCII form."""
     try:
         local, at, domain = recipient.rpartition("@")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _LINE_BYTES = 2000
 """A line longer than this is reported up to here."""
@@ -87,3 +88,10 @@ def end_of(text: str, characters: int = 4000) -> str:
     tail = text[-characters:]
     _, line_break, whole_lines = tail.partition("\n")
     return f"…\n{whole_lines}" if line_break and whole_lines else f"…{tail}"
+
+
+def without_places(text: str, *, checkout: Path, environment: Path) -> str:
+    """A log without the folders of this machine: they tell its reader nothing, and outsiders too much."""
+    for place, name in ((checkout, "<library>"), (environment, "<environment>")):
+        text = text.replace(str(place.absolute()), name)
+    return text

@@ -6,11 +6,13 @@ import hashlib
 import os
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brainscore_ops.errors import Fault, StepFailedError
 from brainscore_ops.plugins.files import HostileFileError, read_regular_file, write_whole
+from brainscore_ops.plugins.output import without_places
 from brainscore_ops.plugins.result import (
     RESULT_FILE,
     Measured,
@@ -88,7 +90,17 @@ def score_pair(
             on_line=on_line,
         )
         write_whole(results / "log.txt", outcome.log.encode())
-        result = _checked(Path(scratch), model, benchmark, outcome)
+        try:
+            result = _checked(Path(scratch), model, benchmark, outcome)
+        except PairFailedError as failure:
+            told = partial(without_places, checkout=checkout, environment=environment.path)
+            raise PairFailedError(
+                told(failure.message),
+                remedy=failure.remedy,
+                code=failure.code,
+                fault=failure.fault,
+                log=told(failure.log),
+            ) from failure
         if result.raw_reference:
             write_whole(results / result.raw_reference.file, _raw_values(Path(scratch), result.raw_reference, outcome))
     measured = Measured(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from brainscore_ops.plugins.files import HostileFileError, read_json
-from brainscore_ops.plugins.output import plain
+from brainscore_ops.plugins.output import plain, without_places
 from brainscore_ops.plugins.runner import SCRIPTS
 
 if TYPE_CHECKING:
@@ -87,7 +88,10 @@ def run_plugin_tests(
             limits=limits,
             on_line=on_line,
         )
-        return _report(plugin, outcome, Path(scratch) / "report.json")
+        report = _report(plugin, outcome, Path(scratch) / "report.json")
+    told = partial(without_places, checkout=checkout, environment=environment.path)
+    failures = tuple((told(test), told(message)) for test, message in report.failures)
+    return replace(report, log=told(report.log), message=told(report.message), failures=failures)
 
 
 class _Document(BaseModel):

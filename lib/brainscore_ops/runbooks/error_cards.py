@@ -55,7 +55,9 @@ def render_text(error: dict[str, Any]) -> str:
 
 def render_html(error: dict[str, Any]) -> str:
     """The card for a browser."""
-    problems = "".join(f"<li>{html.escape(_one_problem(problem))}</li>" for problem in error["problems"])
+    problems = "".join(
+        f"<li style='white-space:pre-wrap'>{html.escape(_one_problem(problem))}</li>" for problem in error["problems"]
+    )
     parts = [
         f"<div><b>{html.escape(error['type'])}</b> <code>{html.escape(error['code'])}</code></div>",
         f'<div style="margin-top:.4em;white-space:pre-wrap">{html.escape(error["message"])}</div>',
@@ -63,7 +65,7 @@ def render_html(error: dict[str, Any]) -> str:
         f'<div style="margin-top:.4em;white-space:pre-wrap"><b>What to do:</b> {html.escape(error["remedy"])}</div>'
         if error["remedy"]
         else "",
-        f"<details><summary>Where it happened</summary><pre>{html.escape(error['log'])}</pre></details>"
+        f"<details open><summary>The end of its log</summary><pre>{html.escape(error['log'])}</pre></details>"
         if error["log"]
         else "",
     ]

@@ -60,7 +60,7 @@ def list_runs(
     runbook: str | None = None,
     state: RunState | None = None,
     submission: int | None = None,
-    limit: int = 20,
+    limit: int | None = None,
 ) -> list[RunEntry]:
     """The newest runs first. Runs that nobody drives any more are marked as lost on the way."""
     mark_lost(database)
@@ -84,7 +84,7 @@ def find_run(database: Database, reference: str) -> RunEntry:
     mark_lost(database)
     query = select(Run).order_by(Run.started_at.desc(), Run.id.desc()).limit(5)
     if reference == LAST_FAILED:
-        query = query.where(Run.state.not_in([RunState.SUCCEEDED, RunState.RUNNING]))
+        query = query.where(Run.state.not_in([RunState.SUCCEEDED, RunState.RUNNING, RunState.REFUSED]))
     elif reference != LAST:
         query = query.where(Run.id.startswith(reference, autoescape=True))
     with database.session() as session:

@@ -117,7 +117,9 @@ class RunResult:
 
     @property
     def exit_code(self) -> int:
-        """What a command ends with that did this run."""
+        """What a command ends with that did this run: a step's own code where it says more than that it failed."""
+        if self.state is RunState.FAILED and self.error:
+            return int(self.error["exit_code"])
         return self.state.exit_code
 
     def as_dict(self) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +23,14 @@ from brainscore_ops.plugins.scoring import PairFailedError, score_pair
 from brainscore_ops.settings import Deployment, load_deployment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from brainscore_ops.plugins.result import PairResult
     from brainscore_ops.scoring.plan import Pair
 
 OUTCOME_FILE = "outcome.json"
+GREATEST_VERSION = 2**31 - 1
+LONGEST_IDENTIFIER = 255
 
 
 class ScorePairParameters(RunbookParameters):
@@ -118,7 +122,21 @@ def compute(
     """
     settings = load_deployment(job.deployment)
     folder = Path(job.results)
-    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        known = kept_outcome(folder)
+        if known is not None and known.state == "scored":
+            return known  # another run computed it while this one waited
+        return _compute(job, settings, folder, environment, run_id, say)
+
+
+def _compute(
+    job: ScorePairParameters,
+    settings: Deployment,
+    folder: Path,
+    environment: Environment,
+    run_id: str | None,
+    say: Callable[[str], None] | None,
+) -> PairOutcome:
     try:
         result = score_pair(
             environment,
@@ -131,7 +149,7 @@ def compute(
             results=folder,
             on_line=say,
         )
-        _require_integer_version(result)
+        _require_plausible(result)
     except OpsError as failure:
         keep_outcome(job, settings, run_id=run_id, environment=environment, failure=failure)
         raise
@@ -173,6 +191,11 @@ def kept_outcome(folder: Path) -> PairOutcome | None:
     return PairOutcome(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
+def forget_outcome(folder: Path) -> None:
+    """Let go of an earlier try's outcome, where there is one."""
+    (folder / OUTCOME_FILE).unlink(missing_ok=True)
+
+
 def sandbox_of(deployment: Deployment) -> Sandbox:
     """The sandbox that a deployment's plugin code runs in."""
     return Sandbox(deployment.sandbox.kind, network=deployment.sandbox.network)
@@ -195,13 +218,29 @@ def environments_of(deployment: Deployment) -> EnvironmentStore:
     return EnvironmentStore(deployment.state / "environments", sandbox=sandbox_of(deployment))
 
 
-def _require_integer_version(result: PairResult) -> None:
-    # The database has benchmark versions as integers, and a version is what tells an old score from a current one.
-    if not (result.benchmark_version or "").isascii() or not (result.benchmark_version or "").isdigit():
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let one process at a time work in a results folder; the lock goes with the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _require_plausible(result: PairResult) -> None:
+    """Version and parent of the benchmark come from where plugin code runs, and go into tables that others read."""
+    version, parent = result.benchmark_version or "", result.benchmark_parent or ""
+    if not (version.isascii() and version.isdigit() and 0 <= int(version) <= GREATEST_VERSION):
         raise PairFailedError(
             f"expected a whole number as the version of {result.benchmark}, found {result.benchmark_version!r}",
             code="invalid-result",
             remedy="Give the benchmark an integer version.",
+        )
+    if len(parent) > LONGEST_IDENTIFIER or not parent.isprintable():
+        raise PairFailedError(
+            f"expected an identifier as the parent of {result.benchmark}, found {parent[:80]!r}",
+            code="invalid-result",
+            remedy="Name a parent such as 'behavioral'.",
         )
 
 

@@ -31,12 +31,26 @@ _LONGEST_COMMENT = 1000
 
 @dataclass(frozen=True)
 class Origin:
-    """Whose plugins are scored: the owner of what is new in the database."""
+    """Where a plugin came from: the owner of its models and benchmarks in the database."""
 
-    domain: str
     owner_id: int
     submission_id: int
     public: bool
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Where every plugin of a library came from, whichever run scores it."""
+
+    domain: str
+    library: Origin
+    """Of what nobody submitted."""
+    submitted: Mapping[tuple[str, str], Origin]
+    """(``models`` or ``benchmarks``, identifier) → the submission that brought it."""
+
+    def of(self, kind: str, identifier: str) -> Origin:
+        """Where an identifier came from."""
+        return self.submitted.get((kind, identifier), self.library)
 
 
 def settled_identities(session: Session) -> set[str]:
@@ -50,26 +64,33 @@ def private_models(session: Session, domain: str) -> set[str]:
     return set(session.scalars(select(Model.name).where(Model.domain == domain, Model.public.is_(False))))
 
 
-def record_outcomes(session: Session, plan: Plan, outcomes: Mapping[str, PairOutcome], origin: Origin) -> None:
+def record_outcomes(
+    session: Session, plan: Plan, outcomes: Mapping[str, PairOutcome], origins: Origins, requested_by: int | None
+) -> None:
     """Write every outcome, each once: a second call with the same outcomes changes nothing.
 
     The caller holds :data:`RECORDING_LOCK`, so that two recorders do not make the same model or benchmark.
 
     :param outcomes: identity → what became of the pair
+    :param requested_by: the submission that these pairs are scored for
     """
     for pair in plan.pairs:
         outcome = outcomes.get(pair.identity)
         if outcome is not None:
-            _record(session, plan.library_commit, pair, outcome, origin)
+            _record(session, plan.library_commit, pair, outcome, origins, requested_by)
 
 
-def _record(session: Session, library_commit: str, pair: Pair, outcome: PairOutcome, origin: Origin) -> None:
+def _record(
+    session: Session, library_commit: str, pair: Pair, outcome: PairOutcome, origins: Origins, requested_by: int | None
+) -> None:
     known = session.get(ScoreProvenance, pair.identity)
-    if known is not None and (known.state == "scored" or known.run_id == outcome.run_id):
+    if known is not None and (
+        known.state == "scored" or (outcome.state == "failed" and known.run_id == outcome.run_id)
+    ):
         return
     result = outcome.result or {}
-    model = _model(session, pair.model, origin)
-    instance = _benchmark_instance(session, pair, result, origin)
+    model = _model(session, pair.model, origins)
+    instance = _benchmark_instance(session, pair, result, origins)
     score = _score(session, known, model, instance, outcome) if instance else None
     failure = outcome.failure or {}
     session.merge(
@@ -100,21 +121,22 @@ def _record(session: Session, library_commit: str, pair: Pair, outcome: PairOutc
             peak_memory_bytes=result.get("peak_memory_bytes"),
             node=outcome.node,
             run_id=outcome.run_id,
-            submission_id=origin.submission_id,
+            submission_id=requested_by,
             recorded_at=now(),
         )
     )
     session.flush()
 
 
-def _model(session: Session, name: str, origin: Origin) -> Model:
-    model = session.scalar(select(Model).where(Model.name == name, Model.domain == origin.domain))
+def _model(session: Session, name: str, origins: Origins) -> Model:
+    model = session.scalar(select(Model).where(Model.name == name, Model.domain == origins.domain))
     if model is None:
+        origin = origins.of("models", name)
         model = Model(
             name=name,
             owner_id=origin.owner_id,
             submission_id=origin.submission_id,
-            domain=origin.domain,
+            domain=origins.domain,
             public=origin.public,
         )
         session.add(model)
@@ -123,16 +145,20 @@ def _model(session: Session, name: str, origin: Origin) -> Model:
 
 
 def _benchmark_instance(
-    session: Session, pair: Pair, result: Mapping[str, Any], origin: Origin
+    session: Session, pair: Pair, result: Mapping[str, Any], origins: Origins
 ) -> BenchmarkInstance | None:
-    """The version of the benchmark that was scored on; None where the pair failed before that was known."""
-    version = result.get("benchmark_version")
-    if version is None:
-        return _instance_of_same_code(session, pair)
-    parent = result.get("benchmark_parent")
+    """The version of the benchmark that was scored on; None where the pair failed before that was known.
+
+    What a benchmark says of itself is heard once for each state of its code: later pairs run beside other plugins, which
+    could say it in its place.
+    """
+    known = _instance_of_same_code(session, pair)
+    if known is not None or result.get("benchmark_version") is None:
+        return known
+    version, parent = result["benchmark_version"], result.get("benchmark_parent")
     if parent:
-        _ensure_benchmark_type(session, parent, None, origin)
-    _ensure_benchmark_type(session, pair.benchmark, parent, origin)
+        _ensure_benchmark_type(session, parent, None, origins.library, origins.domain)
+    _ensure_benchmark_type(session, pair.benchmark, parent, origins.of("benchmarks", pair.benchmark), origins.domain)
     instance = session.scalar(
         select(BenchmarkInstance).where(
             BenchmarkInstance.benchmark_type_id == pair.benchmark, BenchmarkInstance.version == version
@@ -167,7 +193,7 @@ def _instance_of_same_code(session: Session, pair: Pair) -> BenchmarkInstance | 
     )
 
 
-def _ensure_benchmark_type(session: Session, identifier: str, parent: str | None, origin: Origin) -> None:
+def _ensure_benchmark_type(session: Session, identifier: str, parent: str | None, origin: Origin, domain: str) -> None:
     session.execute(
         insert(BenchmarkType)
         .values(
@@ -175,7 +201,7 @@ def _ensure_benchmark_type(session: Session, identifier: str, parent: str | None
             parent_id=parent,
             order=999,
             visible=origin.public,
-            domain=origin.domain,
+            domain=domain,
             owner_id=origin.owner_id,
         )
         .on_conflict_do_nothing(index_elements=["identifier"])

@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
 from brainscore_ops.database.brainscore_tables import User
-from brainscore_ops.errors import UsageError
+from brainscore_ops.notify.errors import BadRecipientError
+from brainscore_ops.notify.messages import mail_address
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-# Not the grammar of RFC 5322, which almost no address uses: one @, no white space, a domain with a dot.
-_ADDRESS = re.compile(r"[^\s@<>,;:\"\x00-\x1f]{1,64}@[\w-]+(\.[\w-]+)+")
-
 LIBRARY_ACCOUNT = "library@brain-score.invalid"
 """Owns the models and benchmarks that a library had before anybody submitted one."""
 
-
-class BadAddressError(UsageError):
-    """Something that is no e-mail address was given as one."""
-
-    code = "bad-address"
+LONGEST_ADDRESS = 255
+"""What Brain-Score's user table takes."""
 
 
 def find_or_create_user(session: Session, email: str) -> User:
     """The account of an address, made without a usable password where there is none.
 
-    :raises BadAddressError: where it is not an address
+    :raises BadRecipientError: where it is not an address, or longer than Brain-Score's user table takes
     """
-    address = email.strip()
-    if len(address) > 255 or not _ADDRESS.fullmatch(address):
-        raise BadAddressError(
-            f"expected an e-mail address such as ada@example.org, found {email!r}",
-            remedy="Correct it and send it again.",
-        )
+    address = mail_address(email.strip())
+    if len(address) > LONGEST_ADDRESS:
+        raise BadRecipientError(f"expected an address of at most {LONGEST_ADDRESS} characters, found {len(address)}")
     # Two submissions of a new person at once must not make two accounts, and the adopted table has no unique key.
     session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"user:{address.casefold()}", 0))))
     user = session.scalar(select(User).where(func.lower(User.email) == address.lower()).order_by(User.id).limit(1))

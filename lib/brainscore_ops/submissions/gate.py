@@ -1,19 +1,19 @@
-"""The gate: named rules that a pull request has to meet to be merged without a person, and the merge itself."""
+"""The gate: named rules that a pull request has to meet to be merged without a person."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from brainscore_ops.display import Shown, Table
-from brainscore_ops.errors import Problem, RefusedError
-from brainscore_ops.notify.contexts import Held
+from sqlalchemy import select
+
+from brainscore_ops.database.ops_tables import SubmissionLife
+from brainscore_ops.display import Shown, Table, printable
 from brainscore_ops.plugins.catalogue import Catalogue, read_catalogue
 from brainscore_ops.plugins.changes import Changes, analyse_changes
-from brainscore_ops.plugins.git import find_commit
+from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.tree import GitTree
-from brainscore_ops.submissions import mail
-from brainscore_ops.submissions.life import State, life_of_pull_request, move, submission_of
+from brainscore_ops.submissions.life import find_life, submission_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,13 +21,7 @@ if TYPE_CHECKING:
     from brainscore_ops.forge.client import PullRequest, Status
     from brainscore_ops.submissions.context import Context
 
-COMMENT_KEY = "brainscore-ops/gate"
-
-
-class GateRefusedError(RefusedError):
-    """A rule of the gate is not met: a person has to look at the pull request."""
-
-    code = "gate"
+STATUSES = "statuses"
 
 
 @dataclass(frozen=True)
@@ -48,6 +42,8 @@ class Evidence:
     blocking_label: str
     base_catalogue: Catalogue
     head_catalogue: Catalogue
+    foreign: tuple[PluginKey, ...]
+    """The plugins that are changed or removed, and are not the submitter's own."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +77,9 @@ class Verdict(Shown):
     """Whether it was merged before, so that there is nothing left to decide."""
     rulings: tuple[Ruling, ...]
 
+    tests_are_under_way: bool
+    """Whether nothing but statuses is missing, and these are to come."""
+
     @property
     def passed(self) -> bool:
         """Whether every rule is met."""
@@ -90,7 +89,7 @@ class Verdict(Shown):
         if self.merged:
             return Table(f"Pull request {self.pull_request} is merged already", [])
         return Table(
-            f"Pull request {self.pull_request} at {self.head_sha[:10]}: {'passes' if self.passed else 'is held'}",
+            f"Pull request {self.pull_request} at {self.head_sha[:10]}: {'every rule is met' if self.passed else 'held'}",
             [["✓" if ruling.passed else "✗", ruling.rule, ruling.finding] for ruling in self.rulings],
             ["", "rule", "finding"],
         )
@@ -100,41 +99,29 @@ class Verdict(Shown):
         return {**vars(self), "passed": self.passed, "rulings": [vars(ruling) for ruling in self.rulings]}
 
 
-@dataclass(frozen=True)
-class Merged(Shown):
-    """What was merged, and onto what."""
-
-    pull_request: int
-    base_sha: str
-    head_sha: str
-    merge_sha: str
-
-    def table(self) -> Table:
-        return Table(
-            f"Pull request {self.pull_request} is merged",
-            [("merge commit", self.merge_sha), ("tested head", self.head_sha), ("base", self.base_sha)],
-        )
-
-
 def examine(context: Context, pull_request: int) -> Verdict:
     """Ask every rule about a pull request as it is now; nothing is changed."""
     pull = context.forge.pull_request(pull_request)
     submission = submission_of(context, pull_request)
     if pull.merged:
-        return Verdict(pull_request, submission, pull.head_sha, pull.base_sha, merged=True, rulings=())
-    context.mirror.fetch()
+        return Verdict(
+            pull_request, submission, pull.head_sha, pull.base_sha, merged=True, rulings=(), tests_are_under_way=False
+        )
     branch, base_sha = context.forge.default_branch()
+    context.mirror.fetch()  # after that was read: what it names is there
+    changes = analyse_changes(context.mirror.path, base_sha, pull.head_sha, context.library)
     evidence = Evidence(
         pull_request=pull,
         default_branch=branch,
         base_sha=base_sha,
-        changes=analyse_changes(context.mirror.path, base_sha, pull.head_sha, context.library),
+        changes=changes,
         statuses=context.forge.statuses(pull.head_sha),
         required_statuses=context.deployment.gate.required_statuses,
         status_author=context.forge.login,
         blocking_label=context.deployment.gate.blocking_label,
         base_catalogue=read_catalogue(GitTree(context.mirror.path, base_sha), context.library),
         head_catalogue=read_catalogue(GitTree(context.mirror.path, pull.head_sha), context.library),
+        foreign=_foreign(context, submission, changes),
     )
     findings = [(rule, rule.check(evidence)) for rule in RULES]
     return Verdict(
@@ -144,64 +131,12 @@ def examine(context: Context, pull_request: int) -> Verdict:
         base_sha,
         merged=False,
         rulings=tuple(Ruling(rule.name, not finding, finding or rule.purpose) for rule, finding in findings),
+        tests_are_under_way=[rule.name for rule, finding in findings if finding] == [STATUSES]
+        and all(
+            context not in evidence.statuses or evidence.statuses[context].state in {"success", "pending"}
+            for context in evidence.required_statuses
+        ),
     )
-
-
-def insist(context: Context, verdict: Verdict) -> None:
-    """Go on only with a verdict that passed.
-
-    :raises GateRefusedError: with every rule that is not met, after the pull request and the submitter were told
-    """
-    if verdict.passed:
-        return
-    failed = [ruling for ruling in verdict.rulings if not ruling.passed]
-    refusal = GateRefusedError(
-        f"pull request {verdict.pull_request} does not meet {len(failed)} of the {len(verdict.rulings)} rules of the gate",
-        problems=[Problem(ruling.rule, ruling.finding, where=ruling.rule) for ruling in failed],
-        remedy="A maintainer has to look at it, or a new commit has to meet the rules.",
-    )
-    rules = "\n".join(f"- **{ruling.rule}**: {ruling.finding}" for ruling in failed)
-    context.forge.comment(
-        verdict.pull_request,
-        key=COMMENT_KEY,
-        body=f"This pull request is not merged by itself at `{verdict.head_sha[:10]}`:\n\n{rules}\n\n{refusal.remedy}",
-    )
-    with context.database.session() as session:
-        life = life_of_pull_request(session, verdict.pull_request)
-        # A submission whose tests failed stays that: it says more.
-        if life is not None and life.state in {State.PROPOSED, State.TESTED, State.HELD}:
-            move(session, life, State.HELD, key=verdict.head_sha, failure=refusal, run_id=context.run_id)
-            held = Held(**mail.about(life), rules=refusal.problems, remedy=refusal.remedy)
-            mail.queue(session, context.deployment, life, held, event=f"held-{verdict.head_sha}")
-    mail.deliver(context)
-    raise refusal
-
-
-def merge(context: Context, verdict: Verdict) -> Merged:
-    """Squash-merge exactly the head that the verdict is about, and record base and head: scoring needs both.
-
-    :raises HeadMovedError: where somebody pushed since the verdict
-    """
-    number = verdict.pull_request
-    with context.database.session() as session:
-        life = life_of_pull_request(session, number)
-        title = f"{life.name} (#{number})" if life else f"{context.forge.pull_request(number).title} (#{number})"
-        message = (
-            f"Submission: {life.submission_id}\nCo-authored-by: {life.submitter} <{life.submission.submitter.email}>"
-            if life
-            else ""
-        )
-    merge_sha = context.forge.squash_merge(number, head_sha=verdict.head_sha, title=title, message=message)
-    # Told by the merge itself, not by the verdict: the branch may have moved between the two.
-    context.mirror.fetch()
-    base_sha = find_commit(context.mirror.path, f"{merge_sha}^")
-    with context.database.session() as session:
-        life = life_of_pull_request(session, number)
-        if life is not None and life.merge_sha is None:
-            life.head_sha, life.merge_sha = verdict.head_sha, merge_sha
-            move(session, life, State.MERGED, key=merge_sha, run_id=context.run_id)
-            life.base_sha = base_sha
-    return Merged(number, base_sha, verdict.head_sha, merge_sha)
 
 
 def _is_open(evidence: Evidence) -> str:
@@ -244,16 +179,44 @@ def _statuses_are_green(evidence: Evidence) -> str:
     return f"on {evidence.pull_request.head_sha[:10]}: {'; '.join(findings)}" if findings else ""
 
 
+def _changes_its_own(evidence: Evidence) -> str:
+    foreign = [f"{plugin.type}/{plugin.name}" for plugin in evidence.foreign]
+    return f"plugins of somebody else are changed or removed: {_some(foreign)}" if foreign else ""
+
+
 def _identifiers_are_free(evidence: Evidence) -> str:
+    base, head = evidence.base_catalogue, evidence.head_catalogue
     # What was wrong in the library before is no reason to hold this pull request.
-    known = set(evidence.base_catalogue.problems)
-    problems = [str(problem) for problem in evidence.head_catalogue.problems if problem not in known]
-    return f"the plugins' identifiers are not in order: {_some(problems)}" if problems else ""
+    findings = [str(problem) for problem in head.problems if problem not in set(base.problems)]
+    # The head may have left the branch before another plugin took the identifier.
+    findings += [
+        f"{identifier} is registered by {base.plugin_of(kind, identifier).name} already"
+        for kind, identifier in sorted(head.pairs() & base.pairs())
+        if head.plugin_of(kind, identifier) != base.plugin_of(kind, identifier)
+    ]
+    return f"the plugins' identifiers are not in order: {_some(findings)}" if findings else ""
+
+
+def _foreign(context: Context, submission: int | None, changes: Changes) -> tuple[PluginKey, ...]:
+    """The plugins of the library that a pull request changes or removes, and that its submitter did not submit."""
+    with context.database.session() as session:
+        submitter = find_life(session, submission).submission.submitter_id if submission else None
+        merged = select(SubmissionLife).where(
+            SubmissionLife.library == context.library, SubmissionLife.merge_sha.is_not(None)
+        )
+        own = {
+            PluginKey(kind, name)
+            for life in session.scalars(merged)
+            if life.submission.submitter_id == submitter
+            for kind, names in life.plugins.items()
+            for name in names
+        }
+    return tuple(sorted({*changes.changed, *changes.removed} - own))
 
 
 def _some(items: list[str], most: int = 10) -> str:
     more = len(items) - most
-    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(map(printable, items[:most])) + (f" and {more} more" if more > 0 else "")
 
 
 RULES: tuple[Rule, ...] = (
@@ -262,6 +225,7 @@ RULES: tuple[Rule, ...] = (
     Rule("default-branch", "the pull request targets the default branch", _targets_default_branch),
     Rule("not-blocked", "no label blocks the merge", _is_not_blocked),
     Rule("plugin-only", "nothing but plugins is changed", _is_plugin_only),
-    Rule("statuses", "every required status succeeded on exactly this head", _statuses_are_green),
+    Rule(STATUSES, "every required status succeeded on exactly this head", _statuses_are_green),
+    Rule("own-plugins", "no plugin of somebody else is changed or removed", _changes_its_own),
     Rule("identifiers", "every identifier is read from the code, and registered once", _identifiers_are_free),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,17 +14,20 @@ from sqlalchemy import func, select
 from brainscore_ops.database.brainscore_tables import BenchmarkType, Model, Submission
 from brainscore_ops.database.ops_tables import SubmissionLife, now
 from brainscore_ops.display import Shown, Table
-from brainscore_ops.errors import UsageError
+from brainscore_ops.errors import Fault, Problem, StepFailedError, UsageError
 from brainscore_ops.notify.contexts import Received as ReceivedMail
 from brainscore_ops.notify.contexts import Refused
 from brainscore_ops.plugins.archive import Archive, ArchiveLimits, ArchiveRefusedError, inspect_archive
 from brainscore_ops.plugins.catalogue import read_catalogue
+from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.tree import GitTree
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import find_or_create_user
 from brainscore_ops.submissions.life import State, find_life, move
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
+
     from brainscore_ops.submissions.context import Context
 
 # A submission that got further than this has passed intake.
@@ -36,6 +40,19 @@ class NoArchiveError(UsageError):
     code = "no-archive"
 
 
+class ArchiveChangedError(StepFailedError):
+    """The file changed between two looks at it."""
+
+    code = "archive-changed"
+    fault = Fault.OPERATOR
+
+
+class VisibilityError(UsageError):
+    """A submission was sent again, and said to be private where it is public, or the other way round."""
+
+    code = "visibility"
+
+
 @dataclass(frozen=True)
 class Received(Shown):
     """A submission that was recorded, and where it stands."""
@@ -44,6 +61,8 @@ class Received(Shown):
     name: str
     state: State
     archive: Path
+    digest: str
+    """SHA-256 of the archive's file."""
 
     @property
     def accepted(self) -> bool:
@@ -92,7 +111,8 @@ def receive(context: Context, archive: Path, *, email: str, submitter: str, name
     The same archive from the same person is the same submission, however often it is sent.
 
     :raises NoArchiveError: where there is no such file
-    :raises BadAddressError: where ``email`` is not an address
+    :raises BadRecipientError: where ``email`` is not an address
+    :raises VisibilityError: where it was accepted with the other visibility
     """
     archive = archive.expanduser().resolve()
     if not archive.is_file():
@@ -101,7 +121,15 @@ def receive(context: Context, archive: Path, *, email: str, submitter: str, name
     key = _key(context.library, email, digest)
     with context.database.session() as session:
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
-        life = session.scalar(select(SubmissionLife).where(SubmissionLife.key == key))
+        life = session.scalar(select(SubmissionLife).where(SubmissionLife.key == key).with_for_update())
+        if life is not None and life.state in _BEFORE_ACCEPTANCE:
+            life.name, life.submitter, life.public = _name(name, archive), _author(submitter, email), public
+        elif life is not None and life.public != public:
+            raise VisibilityError(
+                f"expected submission {life.submission_id} to be sent as {_visibility(life.public)} as before, "
+                f"found {_visibility(public)}",
+                remedy="Send it as before; its owner changes who sees the scores, not a second sending.",
+            )
         if life is None:
             moment = now()
             row = Submission(
@@ -117,8 +145,8 @@ def receive(context: Context, archive: Path, *, email: str, submitter: str, name
                 submission_id=row.id,
                 submission=row,
                 key=key,
-                name=_one_line(name) or archive.stem,
-                submitter=_one_line(submitter) or email.split("@", 1)[0],
+                name=_name(name, archive),
+                submitter=_author(submitter, email),
                 library=context.library,
                 public=public,
                 archive_name=archive.name[-255:],
@@ -130,7 +158,7 @@ def receive(context: Context, archive: Path, *, email: str, submitter: str, name
             session.add(life)
             session.flush()
             move(session, life, State.RECEIVED, key=digest, run_id=context.run_id)
-        return Received(life.submission_id, life.name, State(life.state), archive)
+        return Received(life.submission_id, life.name, State(life.state), archive, digest)
 
 
 def validate(context: Context, received: Received) -> Archive | None:
@@ -144,7 +172,7 @@ def validate(context: Context, received: Received) -> Archive | None:
     if received.accepted:
         return None
     _, commit = context.forge.default_branch()
-    context.mirror.fetch()
+    context.mirror.fetch()  # after that was read: what it names is there
     library = read_catalogue(GitTree(context.mirror.path, commit), context.library)
     try:
         return inspect_archive(
@@ -155,8 +183,77 @@ def validate(context: Context, received: Received) -> Archive | None:
             limits=archive_limits(context),
         )
     except ArchiveRefusedError as refusal:
-        with context.database.session() as session:
-            life = find_life(session, received.submission, lock=True)
+        _refuse(context, received, refusal)
+        raise
+
+
+def accept(context: Context, received: Received, archive: Archive | None) -> Accepted:
+    """Keep the archive, and record that it was accepted; the submitter gets a receipt.
+
+    :raises ArchiveRefusedError: where another submission took its identifiers or folders since it was checked
+    """
+    kept = Path("archives") / f"{received.digest}.zip"
+    _keep(received, context.deployment.state / kept)
+    if archive is not None:
+        try:
+            _accept(context, received, archive, kept)
+        except ArchiveRefusedError as refusal:
+            _refuse(context, received, refusal)
+            raise
+    with context.database.session() as session:
+        life = find_life(session, received.submission)
+        return Accepted(
+            submission=life.submission_id,
+            plugins=tuple(f"{kind}/{name}" for kind, names in life.plugins.items() for name in names),
+            identifiers=tuple(f"{kind}: {', '.join(names)}" for kind, names in life.identifiers.items()),
+            notes=archive.notes if archive else (),
+        )
+
+
+def _accept(context: Context, received: Received, archive: Archive, kept: Path) -> None:
+    with context.database.session() as session:
+        # Two archives that register the same must not be accepted at once: the first that gets here has it.
+        session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"identifiers:{context.library}", 0))))
+        life = find_life(session, received.submission, lock=True)
+        if life.state in _BEFORE_ACCEPTANCE:
+            _require_free(context, received, archive)
+            life.archive_path = str(kept)
+            life.plugins = _by_type(archive)
+            life.identifiers = _by_kind(archive)
+            move(session, life, State.ACCEPTED, key=life.archive_digest or "", run_id=context.run_id)
+            plugins = tuple(f"{plugin.type}/{plugin.name}" for plugin in sorted(archive.plugins))
+            receipt = ReceivedMail(**mail.about(life), plugins=plugins, public=life.public)
+            mail.queue(session, context.deployment, life, receipt, event="accepted")
+
+
+def _require_free(context: Context, received: Received, archive: Archive) -> None:
+    taken = _identifiers_in_database(context, received.submission) & archive.identifiers.pairs()
+    folders = _folders_under_way(context, received.submission) & set(archive.plugins)
+    problems = [
+        Problem(
+            "identifier-taken",
+            f"The identifier {identifier!r} of {kind} is taken by another submission.",
+            remedy="Choose another.",
+        )
+        for kind, identifier in sorted(taken)
+    ]
+    problems += [
+        Problem(
+            "folder-taken",
+            "Another submission has a plugin in a folder of this name.",
+            str(plugin),
+            "Choose another name.",
+        )
+        for plugin in sorted(folders)
+    ]
+    if problems:
+        raise ArchiveRefusedError.from_problems(problems, len(problems))
+
+
+def _refuse(context: Context, received: Received, refusal: ArchiveRefusedError) -> None:
+    with context.database.session() as session:
+        life = find_life(session, received.submission, lock=True)
+        if life.state in _BEFORE_ACCEPTANCE:  # another process may have taken it on meanwhile
             # The library may have changed between two tries: the mail is about this list of problems.
             problems = hashlib.sha256(str(refusal).encode()).hexdigest()[:16]
             move(session, life, State.REFUSED, key=problems, failure=refusal, run_id=context.run_id)
@@ -167,31 +264,7 @@ def validate(context: Context, received: Received) -> Archive | None:
                 remedy=refusal.remedy,
             )
             mail.queue(session, context.deployment, life, refused, event=f"refused-{problems}")
-        mail.deliver(context)
-        raise
-
-
-def accept(context: Context, received: Received, archive: Archive | None) -> Accepted:
-    """Keep the archive, and record that it was accepted; the submitter gets a receipt."""
-    kept = Path("archives") / f"{_file_digest(received.archive)}.zip"
-    if archive is not None:
-        _copy(received.archive, context.deployment.state / kept)
-    with context.database.session() as session:
-        life = find_life(session, received.submission, lock=True)
-        if archive is not None and life.state in _BEFORE_ACCEPTANCE:
-            life.archive_path = str(kept)
-            life.plugins = _by_type(archive)
-            life.identifiers = _by_kind(archive)
-            move(session, life, State.ACCEPTED, key=life.archive_digest or "", run_id=context.run_id)
-            plugins = tuple(f"{plugin.type}/{plugin.name}" for plugin in sorted(archive.plugins))
-            receipt = ReceivedMail(**mail.about(life), plugins=plugins, public=life.public)
-            mail.queue(session, context.deployment, life, receipt, event="accepted")
-        return Accepted(
-            submission=life.submission_id,
-            plugins=tuple(f"{kind}/{name}" for kind, names in life.plugins.items() for name in names),
-            identifiers=tuple(f"{kind}: {', '.join(names)}" for kind, names in life.identifiers.items()),
-            notes=archive.notes if archive else (),
-        )
+    mail.deliver(context)
 
 
 def find_submission(context: Context, archive: Path, email: str) -> Known | None:
@@ -222,13 +295,23 @@ def _identifiers_in_database(context: Context, submission: int) -> set[tuple[str
             ("benchmarks", identifier)
             for identifier in session.scalars(select(BenchmarkType.identifier).where(BenchmarkType.domain == domain))
         }
-        under_way = select(SubmissionLife.identifiers).where(
-            SubmissionLife.submission_id != submission,
-            SubmissionLife.state.in_([State.ACCEPTED, State.PROPOSED, State.TESTED, State.HELD, State.MERGED]),
-        )
-        for identifiers in session.scalars(under_way):
-            taken |= {(kind, identifier) for kind, found in identifiers.items() for identifier in found}
+        for life in session.scalars(_under_way(context, submission)):
+            taken |= {(kind, identifier) for kind, found in life.identifiers.items() for identifier in found}
     return taken
+
+
+def _folders_under_way(context: Context, submission: int) -> set[PluginKey]:
+    with context.database.session() as session:
+        lives = session.scalars(_under_way(context, submission)).all()
+    return {PluginKey(kind, name) for life in lives for kind, names in life.plugins.items() for name in names}
+
+
+def _under_way(context: Context, submission: int) -> Select[SubmissionLife]:
+    return select(SubmissionLife).where(
+        SubmissionLife.library == context.library,
+        SubmissionLife.submission_id != submission,
+        SubmissionLife.state.in_([State.ACCEPTED, State.PROPOSED, State.TESTED, State.HELD, State.MERGED]),
+    )
 
 
 def _by_type(archive: Archive) -> dict[str, list[str]]:
@@ -245,13 +328,25 @@ def _by_kind(archive: Archive) -> dict[str, list[str]]:
     return identifiers
 
 
-def _copy(source: Path, target: Path) -> None:
+def _keep(received: Received, target: Path) -> None:
+    """Keep the archive under its digest; a kept one that was lost is kept again.
+
+    :raises ArchiveChangedError: where the file is no longer the one that was received
+    """
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
+    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".partial", delete=False) as partial:
+        shutil.copyfileobj(received.archive.open("rb"), partial)
+    try:
+        if _file_digest(Path(partial.name)) != received.digest:
+            raise ArchiveChangedError(
+                f"expected {received.archive} to stay as it was, found it changed while it was read",
+                remedy="Send it again when nothing writes it any more.",
+            )
+        Path(partial.name).replace(target)
+    finally:
+        Path(partial.name).unlink(missing_ok=True)
 
 
 def _file_digest(path: Path) -> str:
@@ -261,6 +356,19 @@ def _file_digest(path: Path) -> str:
 
 def _key(library: str, email: str, archive_digest: str) -> str:
     return hashlib.sha256(f"{library}\n{email.strip().lower()}\n{archive_digest}".encode()).hexdigest()
+
+
+def _name(name: str, archive: Path) -> str:
+    return _one_line(name) or _one_line(archive.stem) or "submission"
+
+
+def _author(submitter: str, email: str) -> str:
+    # Angle brackets end the name in a commit: what follows would be read as an address.
+    return _one_line(submitter.translate({ord(c): " " for c in "<>"})) or email.split("@", 1)[0]
+
+
+def _visibility(public: bool) -> str:
+    return "public" if public else "private"
 
 
 def _one_line(text: str, longest: int = 200) -> str:

@@ -105,6 +105,7 @@ class Timeline(Shown):
     submission: int
     name: str
     submitter: str
+    email: str
     public: bool
     state: str
     reason_code: str | None
@@ -150,15 +151,18 @@ def find_life(session: Session, submission: int, *, lock: bool = False) -> Submi
     return life
 
 
-def life_of_pull_request(session: Session, pull_request: int) -> SubmissionLife | None:
-    """The submission that a pull request proposes; None for one that was opened by hand."""
-    return session.scalar(select(SubmissionLife).where(SubmissionLife.pull_request == pull_request))
+def life_of_pull_request(
+    session: Session, library: str, pull_request: int, *, lock: bool = False
+) -> SubmissionLife | None:
+    """The submission that a library's pull request proposes; None for one that was opened by hand."""
+    query = select(SubmissionLife).where(SubmissionLife.library == library, SubmissionLife.pull_request == pull_request)
+    return session.scalar(query.with_for_update() if lock else query)
 
 
 def submission_of(context: Context, pull_request: int) -> int | None:
     """The number of the submission that a pull request proposes; None for one that was opened by hand."""
     with context.database.session() as session:
-        life = life_of_pull_request(session, pull_request)
+        life = life_of_pull_request(session, context.library, pull_request)
         return life.submission_id if life else None
 
 
@@ -202,6 +206,11 @@ def move(
     )
 
 
+def note(session: Session, life: SubmissionLife, failure: OpsError, *, key: str, run_id: str | None) -> None:
+    """Write into the timeline why a submission does not go on, where it stays: it will, when somebody mends that."""
+    move(session, life, State(life.state), key=f"delayed:{key}", failure=failure, run_id=run_id)
+
+
 def next_step(life: SubmissionLife) -> NextStep | None:
     """The runbook that takes the submission on; None where it has arrived, or waits for a person."""
     runbook = NEXT_RUNBOOK.get(State(life.state))
@@ -224,7 +233,8 @@ def timeline(database: Database, submission: int) -> Timeline:
         return Timeline(
             submission=submission,
             name=life.name,
-            submitter=life.submission.submitter.email or "",
+            submitter=life.submitter,
+            email=life.submission.submitter.email or "",
             public=life.public,
             state=life.state,
             reason_code=life.reason_code,
@@ -242,7 +252,15 @@ def timeline(database: Database, submission: int) -> Timeline:
                 for event in life.events
             ),
             runs=tuple(
-                {"id": run.id, "runbook": run.runbook, "state": run.state, "failing_step": run.failing_step}
+                {
+                    "id": run.id,
+                    "runbook": run.runbook,
+                    "state": run.state,
+                    "started_at": run.started_at.isoformat(),
+                    "failing_step": run.failing_step,
+                    "error": run.error,
+                }
+                for run in runs
                 for run in runs
             ),
         )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pathlib import Path
 
+from pydantic import Field, field_validator
+
+from brainscore_ops.notify.errors import BadRecipientError
+from brainscore_ops.notify.messages import mail_address
 from brainscore_ops.parameters import RunbookParameters
 
 
@@ -17,6 +21,21 @@ class IntakeParameters(RunbookParameters):
     )
     name: str = Field("", description="what the submission is called; by default the archive's file name")
     public: bool = Field(True, description="whether the scores are for everybody to see")
+
+    @field_validator("archive")
+    @classmethod
+    def _is_a_file(cls, path: str) -> str:
+        if not Path(path).expanduser().is_file():
+            raise ValueError("expected the path of a file")
+        return path
+
+    @field_validator("email")
+    @classmethod
+    def _is_an_address(cls, email: str) -> str:
+        try:
+            return mail_address(email.strip())
+        except BadRecipientError as error:
+            raise ValueError(error.message) from None
 
 
 class CreatePrParameters(RunbookParameters):

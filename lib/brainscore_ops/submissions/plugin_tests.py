@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from brainscore_ops.plugins.requirements import requirements_for
 from brainscore_ops.plugins.testing import PluginTestReport, run_plugin_tests
 from brainscore_ops.scoring.pair import environments_of, limits_of, sandbox_of
 from brainscore_ops.submissions import mail
-from brainscore_ops.submissions.life import State, life_of_pull_request, move, submission_of
+from brainscore_ops.submissions.life import State, life_of_pull_request, move, note, submission_of
 
 if TYPE_CHECKING:
     from brainscore_ops.forge.client import PullRequest
@@ -122,8 +123,8 @@ class TestReport(Shown):
 def find_candidate(context: Context, pull_request: int) -> Candidate:
     """Fetch a pull request, and see what it changes; its head gets a pending status."""
     pull = context.forge.pull_request(pull_request)
-    context.mirror.fetch()
     _, base_sha = context.forge.default_branch()
+    context.mirror.fetch()  # after that was read: what it names is there
     changes = analyse_changes(context.mirror.path, base_sha, pull.head_sha, context.library)
     if _status(context, pull.head_sha) != "success":
         _set_status(context, pull.head_sha, "pending", "The plugin tests are running.")
@@ -190,16 +191,18 @@ def conclude(context: Context, candidate: Candidate, report: TestReport) -> None
         failure = _failure(failed)
         failures = tuple(
             PluginFailure(
-                f"{plugin.plugin.type}/{plugin.plugin.name}", tuple(test for test, _ in plugin.failures), plugin.log
+                plugin=f"{plugin.plugin.type}/{plugin.plugin.name}",
+                tests=tuple(f"{test}: {message}" for test, message in plugin.failures),
+                log=plugin.log,
             )
             for plugin in failed
         )
         _fail(context, candidate, failure, TestsFailed, failures=failures)
         raise failure
-    count = sum(plugin.tests_passed for plugin in report.reports)
-    _set_status(context, candidate.head_sha, "success", f"{count} tests of {len(report.reports)} plugins passed.")
+    message = _passed(report)
+    _set_status(context, candidate.head_sha, "success", message)
     with context.database.session() as session:
-        life = life_of_pull_request(session, candidate.pull_request.number)
+        life = life_of_pull_request(session, context.library, candidate.pull_request.number, lock=True)
         if life is not None and life.merge_sha is None:
             life.head_sha = life.tested_sha = candidate.head_sha
             if life.state in {State.PROPOSED, State.TESTS_FAILED, State.TESTED, State.HELD}:
@@ -208,9 +211,14 @@ def conclude(context: Context, candidate: Candidate, report: TestReport) -> None
                     life,
                     State.TESTED,
                     key=candidate.head_sha,
-                    message=f"{count} tests of {len(report.reports)} plugins passed.",
+                    message=message,
                     run_id=context.run_id,
                 )
+
+
+def _passed(report: TestReport) -> str:
+    tests, plugins = sum(plugin.tests_passed for plugin in report.reports), len(report.reports)
+    return f"{tests} test{'' if tests == 1 else 's'} of {plugins} plugin{'' if plugins == 1 else 's'} passed."
 
 
 def _failure(failed: list[PluginTestReport]) -> PluginTestsFailedError:
@@ -242,28 +250,33 @@ def _fail(
 ) -> None:
     """Set the failure on the head commit and in the timeline, and write the letter to the submitter with these facts."""
     _set_status(context, candidate.head_sha, "failure", failure.message)
-    context.forge.comment(candidate.pull_request.number, key=STATUS_CONTEXT, body=_comment(failure))
     with context.database.session() as session:
-        life = life_of_pull_request(session, candidate.pull_request.number)
+        life = life_of_pull_request(session, context.library, candidate.pull_request.number, lock=True)
         if life is not None and life.merge_sha is None:
             life.head_sha = life.tested_sha = candidate.head_sha
             move(session, life, State.TESTS_FAILED, key=candidate.head_sha, failure=failure, run_id=context.run_id)
             said = letter(**mail.about(life), reason=failure.message, remedy=failure.remedy, **facts)
             mail.queue(session, context.deployment, life, said, event=f"{failure.code}-{candidate.head_sha}")
     mail.deliver(context)
+    context.forge.comment(candidate.pull_request.number, key=STATUS_CONTEXT, body=_comment(failure))
 
 
 def _set_error(context: Context, candidate: Candidate, error: OpsError) -> None:
     # Not "failure": nothing is said of the plugin, and a later run tests it.
     _set_status(context, candidate.head_sha, "error", f"The tests could not be run: {error.code}.")
+    with context.database.session() as session:
+        life = life_of_pull_request(session, context.library, candidate.pull_request.number, lock=True)
+        if life is not None and life.merge_sha is None:
+            note(session, life, error, key=context.run_id or candidate.head_sha, run_id=context.run_id)
 
 
 def _comment(failure: OpsError) -> str:
-    problems = "".join(f"\n- **{problem.where.strip()}** {problem.message}" for problem in failure.problems)
-    # A fence longer than any in the log, so that the log cannot end it.
-    fence = "`" * max(4, 1 + max((len(run) for run in failure.log.split() if set(run) == {"`"}), default=0))
-    log = f"\n\n{fence}text\n{failure.log[-3000:]}\n{fence}" if failure.log else ""
-    return f"**The plugin tests did not pass:** {failure.message}.\n{problems}\n\n{failure.remedy}{log}"
+    problems = [f"{problem.where.strip()}: {problem.message}" for problem in failure.problems]
+    said = "\n\n".join(text for text in ("\n".join(problems)[:3000], failure.log[-3000:]) if text)
+    # All of it is a stranger's text: in a fence longer than any in it, so that nothing in it is markdown, or calls people.
+    fence = "`" * max(4, 1 + max(map(len, re.findall(r"`+", said)), default=0))
+    summary = f"The plugin tests did not pass ({failure.code})."
+    return f"**{summary}** {failure.remedy}\n\n{fence}text\n{said}\n{fence}"
 
 
 def _status(context: Context, sha: str) -> str | None:

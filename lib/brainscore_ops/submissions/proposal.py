@@ -45,6 +45,8 @@ class Proposal(Shown):
     when: datetime
     files: Mapping[str, bytes]
     plugins: tuple[str, ...]
+    pull_request: int | None
+    """The pull request, where it was opened before: its branch may have been deleted since, and is not made again."""
 
     def table(self) -> Table:
         return Table(
@@ -87,6 +89,7 @@ def prepare(context: Context, submission: int) -> Proposal:
     :raises NotAcceptedError: where it was not accepted
     :raises ArchiveLostError: where its archive is no longer there
     """
+    _, head_of_default = context.forge.default_branch()
     with context.database.session() as session:
         life = find_life(session, submission, lock=True)
         if life.state in {State.RECEIVED, State.REFUSED} or life.archive_path is None:
@@ -95,7 +98,7 @@ def prepare(context: Context, submission: int) -> Proposal:
                 remedy="Run the intake of its archive first.",
             )
         if life.base_sha is None:
-            _, life.base_sha = context.forge.default_branch()
+            life.base_sha = head_of_default
         archive = _kept_archive(context, life.archive_path, life.archive_digest)
         return Proposal(
             submission=submission,
@@ -106,14 +109,17 @@ def prepare(context: Context, submission: int) -> Proposal:
             when=life.created_at,
             files=archive.files,
             plugins=tuple(f"{plugin.type}/{plugin.name}" for plugin in sorted(archive.plugins)),
+            pull_request=life.pull_request,
         )
 
 
 def propose(context: Context, proposal: Proposal) -> str:
     """Make the commit and the branch, unless they are there.
 
-    :returns: the commit's SHA
+    :returns: the head of the proposal
     """
+    if proposal.pull_request is not None:
+        return context.forge.pull_request(proposal.pull_request).head_sha
     return context.forge.propose(
         branch=proposal.branch,
         base_sha=proposal.base_sha,
@@ -127,12 +133,14 @@ def propose(context: Context, proposal: Proposal) -> str:
 def open_pull_request(context: Context, proposal: Proposal) -> Proposed:
     """Open the pull request, unless it is open, and record it."""
     plugins = "\n".join(f"- `{plugin}`" for plugin in proposal.plugins)
+    if proposal.pull_request is not None:
+        return Proposed(proposal.submission, context.forge.pull_request(proposal.pull_request))
     pull = context.forge.open_pull_request(
         branch=proposal.branch,
         title=proposal.name,
         body=f"Proposed by the submission system for submission {proposal.submission}.\n\n{plugins}\n\n"
-        "The plugins' tests run next. When they pass and nothing but plugins is changed, this is merged without "
-        "further ado, and the scores are computed.",
+        "The plugins' tests run next. When they pass and nothing but plugins is changed, it is merged, "
+        "and the scores are computed.",
     )
     with context.database.session() as session:
         life = find_life(session, proposal.submission, lock=True)

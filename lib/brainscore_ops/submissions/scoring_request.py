@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from brainscore_ops.database.brainscore_tables import Submission
-from brainscore_ops.database.ops_tables import ScoreProvenance, now
+from brainscore_ops.database.ops_tables import ScoreProvenance, SubmissionLife, now
 from brainscore_ops.display import Progress, Shown, Table, number, with_error
 from brainscore_ops.errors import Fault, OpsError, RefusedError, StepFailedError, UnavailableError
 from brainscore_ops.notify.contexts import Delayed, Scored
@@ -16,27 +16,29 @@ from brainscore_ops.notify.contexts import PairOutcome as MailedPair
 from brainscore_ops.plugins.catalogue import Catalogue, read_catalogue
 from brainscore_ops.plugins.changes import analyse_changes
 from brainscore_ops.plugins.digest import plugin_digests
-from brainscore_ops.plugins.git import find_commit
 from brainscore_ops.plugins.tree import GitTree
 from brainscore_ops.scoring.cluster import Execute, open_cluster, run_jobs
-from brainscore_ops.scoring.pair import PairOutcome, job_of, keep_outcome, kept_outcome, results_folder
+from brainscore_ops.scoring.pair import PairOutcome, forget_outcome, job_of, keep_outcome, kept_outcome, results_folder
 from brainscore_ops.scoring.plan import ChangedPlugins, Plan, plan_pairs
 from brainscore_ops.scoring.recording import (
     RECORDING_LOCK,
     Origin,
+    Origins,
     private_models,
     record_outcomes,
     settled_identities,
 )
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import LIBRARY_ACCOUNT, find_or_create_user
-from brainscore_ops.submissions.life import State, find_life, life_of_pull_request, move
+from brainscore_ops.submissions.life import State, find_life, life_of_pull_request, move, note
+from brainscore_ops.submissions.merging import record_merge
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from brainscore_ops.submissions.context import Context
 
+SCORES_COMMENT = "brainscore-ops/scores"
 _LIBRARY_SUBMISSION = "Library"
 
 
@@ -121,17 +123,17 @@ def find_target(context: Context, pull_request: int | None, commit: str) -> Targ
         context.mirror.fetch()
         return Target(commit=head, base=None, submission=None)
     with context.database.session() as session:
-        life = life_of_pull_request(session, pull_request)
-        submission, merge_sha = (life.submission_id, life.merge_sha) if life else (None, None)
+        life = life_of_pull_request(session, context.library, pull_request)
+        submission = life.submission_id if life else None
     pull = context.forge.pull_request(pull_request)
-    merge_sha = merge_sha or pull.merge_sha
-    if not pull.merged or merge_sha is None:
+    if not pull.merged or pull.merge_sha is None:
         raise NotMergedError(
             f"expected pull request {pull_request} to be merged, found it {pull.state}",
             remedy="Run the merge runbook first: it says which rule holds it.",
         )
-    context.mirror.fetch()
-    return Target(commit=merge_sha, base=find_commit(context.mirror.path, f"{merge_sha}^"), submission=submission)
+    # A maintainer may have merged it by hand: from here on that is the same.
+    merged = record_merge(context, pull_request, head_sha=pull.head_sha, merge_sha=pull.merge_sha)
+    return Target(commit=merged.merge_sha, base=merged.base_sha, submission=submission)
 
 
 def make_plan(context: Context, target: Target) -> Plan:
@@ -141,6 +143,9 @@ def make_plan(context: Context, target: Target) -> Plan:
     with context.database.session() as session:
         settled = settled_identities(session)
         private = private_models(session, context.deployment.library.domain)
+        private |= {
+            name for life in _lives(context, session) if not life.public for name in life.identifiers.get("models", ())
+        }
     plugins = [plugin for plugin in catalogue.plugins if plugin.type in {"models", "benchmarks"}]
     digests = plugin_digests(tree, context.library, plugins)
     return plan_pairs(
@@ -169,6 +174,8 @@ def compute_pairs(context: Context, plan: Plan, execute: Execute, progress: Prog
     if todo:
         checkout = context.checkout(plan.library_commit)
         jobs = {pair.identity: job_of(pair, deployment=deployment, checkout=checkout) for pair in todo}
+        for identity in jobs:  # the outcome of an earlier try is not this one's
+            forget_outcome(results_folder(deployment, identity))
 
         def on_done(identity: str, error: str) -> None:
             outcome = kept_outcome(results_folder(deployment, identity))
@@ -187,59 +194,78 @@ def record(context: Context, target: Target, plan: Plan, report: ScoringReport) 
     """Write the outcomes into the database, each once."""
     outcomes = dict(zip((pair.identity for pair in plan.pairs), report.pairs, strict=True))
     with context.database.lock(RECORDING_LOCK), context.database.session() as session:
-        record_outcomes(session, plan, outcomes, _origin(context, session, target))
+        record_outcomes(session, plan, outcomes, _origins(context, session), target.submission)
 
 
-def conclude(context: Context, target: Target, plan: Plan, report: ScoringReport) -> None:
-    """Record where the submission stands, and tell the submitter.
+def conclude(context: Context, target: Target, plan: Plan, report: ScoringReport) -> mail.Delivered:
+    """Record where the submission stands, and tell the submitter, by mail and on the pull request.
 
     :raises ScoringDelayedError: where pairs failed for no reason of their own: a later run tries these again
     """
+    late = _delay(report)
+    rows: list[ScoreProvenance] = []
+    pull_request = None
     if target.submission is not None:
         with context.database.session() as session:
             life = find_life(session, target.submission, lock=True)
-            if report.delayed:
-                delayed = Delayed(
-                    **mail.about(life),
-                    step="computing its scores",
-                    reason=report.delayed[0].failure["message"],  # type: ignore[index]
-                )
+            pull_request, rows = life.pull_request, _rows(session, plan)
+            if late is not None:
+                note(session, life, late, key=f"scoring:{context.run_id}", run_id=context.run_id)
+                delayed = Delayed(**mail.about(life), step="computing its scores", reason=late.message)
                 mail.queue(session, context.deployment, life, delayed, event=f"delayed-{target.commit}")
             elif life.state == State.MERGED:
-                _conclude(context, session, target, plan)
-    mail.deliver(context)
-    if report.delayed:
-        reasons = {str(pair.failure["code"]) for pair in report.delayed if pair.failure}
-        raise ScoringDelayedError(
-            f"{len(report.delayed)} of {len(report.pairs)} pairs could not be computed ({', '.join(sorted(reasons))})",
-            remedy="Mend what the records of these pairs name, and run this again: it computes what is missing.",
-            log=report.delayed[0].failure["log"] if report.delayed[0].failure else "",
-        )
+                _conclude(context, session, life, rows, target.commit)
+    delivered = mail.deliver(context)
+    if late is not None:
+        raise late
+    if rows and pull_request is not None:
+        context.forge.comment(pull_request, key=SCORES_COMMENT, body=_comment(rows))
+    return delivered
 
 
-def _conclude(context: Context, session: Session, target: Target, plan: Plan) -> None:
-    life = find_life(session, target.submission or 0, lock=True)
+def _delay(report: ScoringReport) -> ScoringDelayedError | None:
+    failures = [pair.failure for pair in report.delayed if pair.failure]
+    if not failures:
+        return None
+    reasons = ", ".join(sorted({str(failure["code"]) for failure in failures}))
+    return ScoringDelayedError(
+        f"{len(failures)} of {len(report.pairs)} pairs could not be computed ({reasons})",
+        remedy="Mend what the records of these pairs name, and run this again: it computes what is missing.",
+        log=failures[0]["log"],
+    )
+
+
+def _rows(session: Session, plan: Plan) -> list[ScoreProvenance]:
     identities = [pair.identity for pair in (*plan.pairs, *plan.known)]
-    rows = session.scalars(
-        select(ScoreProvenance)
-        .where(ScoreProvenance.identity.in_(identities))
-        .order_by(ScoreProvenance.benchmark, ScoreProvenance.model)
-    ).all()
-    scored = sum(row.state == "scored" for row in rows)
-    if scored == len(rows):
-        state, message = State.SCORED, f"{scored} scores are in." if scored else "There was nothing to score."
-    else:
-        state = State.PARTLY_SCORED if scored else State.SCORING_FAILED
-        message = f"{scored} of {len(rows)} scores are in; {len(rows) - scored} could not be computed."
-    failed = next((row for row in rows if row.state == "failed"), None)
-    failure = _as_error(failed) if failed else None
-    move(session, life, state, key=target.commit, message=message, failure=failure, run_id=context.run_id)
+    query = select(ScoreProvenance).where(ScoreProvenance.identity.in_(identities))
+    return list(session.scalars(query.order_by(ScoreProvenance.benchmark, ScoreProvenance.model)))
+
+
+def _conclude(
+    context: Context, session: Session, life: SubmissionLife, rows: list[ScoreProvenance], commit: str
+) -> None:
+    scored = [row for row in rows if row.state == "scored"]
+    failed = [row for row in rows if row.state != "scored"]
+    # A benchmark on which somebody else's model fails is no failure of the benchmark's.
+    own = [row for row in failed if row.model in life.identifiers.get("models", ()) or not scored]
+    state = State.SCORED if not own else State.PARTLY_SCORED if scored else State.SCORING_FAILED
+    message = f"{len(scored)} scores are in" + (f"; {len(failed)} could not be computed." if failed else ".")
+    failure = _as_error(own[0]) if own else None
+    move(session, life, state, key=commit, message=message, failure=failure, run_id=context.run_id)
     scores = tuple(
         MailedPair(row.model, row.benchmark, row.value, row.error, row.ceiling, row.reason or "") for row in rows
     )
-    mail.queue(
-        session, context.deployment, life, Scored(**mail.about(life), scores=scores), event=f"scored-{target.commit}"
+    mail.queue(session, context.deployment, life, Scored(**mail.about(life), scores=scores), event=f"scored-{commit}")
+
+
+def _comment(rows: list[ScoreProvenance]) -> str:
+    table = Table(
+        "",
+        [[row.model, row.benchmark, with_error(row.value, row.error), number(row.ceiling), row.reason] for row in rows],
+        ["model", "benchmark", "score", "ceiling", ""],
     )
+    # Identifiers and reasons are strangers' text: in a fence, and without what could end it.
+    return f"The scores are in.\n\n```text\n{str(table).strip().replace('`', chr(39))}\n```"
 
 
 def _as_error(row: ScoreProvenance) -> OpsError:
@@ -269,11 +295,25 @@ def _settled_outcome(context: Context, identity: str) -> PairOutcome | None:
     return None if worth_another_try else outcome
 
 
-def _origin(context: Context, session: Session, target: Target) -> Origin:
-    domain = context.deployment.library.domain
-    if target.submission is not None:
-        life = find_life(session, target.submission)
-        return Origin(domain, life.submission.submitter_id, life.submission_id, life.public)
+def _lives(context: Context, session: Session) -> list[SubmissionLife]:
+    return list(session.scalars(select(SubmissionLife).where(SubmissionLife.library == context.library)))
+
+
+def _origins(context: Context, session: Session) -> Origins:
+    merged = [life for life in _lives(context, session) if life.merge_sha is not None]
+    return Origins(
+        domain=context.deployment.library.domain,
+        library=_library_origin(session),
+        submitted={
+            (kind, identifier): Origin(life.submission.submitter_id, life.submission_id, life.public)
+            for life in merged
+            for kind, identifiers in life.identifiers.items()
+            for identifier in identifiers
+        },
+    )
+
+
+def _library_origin(session: Session) -> Origin:
     owner = find_or_create_user(session, LIBRARY_ACCOUNT)
     row = session.scalar(
         select(Submission).where(Submission.submitter_id == owner.id, Submission.model_type == _LIBRARY_SUBMISSION)
@@ -288,4 +328,4 @@ def _origin(context: Context, session: Session, target: Target) -> Origin:
         )
         session.add(row)
         session.flush()
-    return Origin(domain, owner.id, row.id, public=True)
+    return Origin(owner.id, row.id, public=True)

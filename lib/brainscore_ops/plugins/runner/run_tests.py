@@ -20,7 +20,8 @@ MAX_MESSAGE = 2000
 ARGUMENTS = (
     # The plugin's own folder and nothing above it: no settings and no conftest.py of others.
     "--rootdir={plugin}", "--confcutdir={plugin}", "--config-file={settings}",
-    "-p", "no:cacheprovider", "--override-ini=python_files=test*.py", "--override-ini=consider_namespace_packages=true",
+    "-p", "no:cacheprovider", "--no-header",
+    "--override-ini=python_files=test*.py", "--override-ini=consider_namespace_packages=true",
     # As in all Brain-Score libraries: what is marked slow is for its author's machine.
     "-m", "not slow", "--continue-on-collection-errors", "--tb=short", "-ra", "--color=no", "-v",
 )  # fmt: skip

@@ -89,8 +89,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("submission_id", name="submission_life_pkey"),
         sa.UniqueConstraint("key", name="submission_life_key_key"),
+        sa.UniqueConstraint("library", "pull_request", name="submission_life_library_pull_request_key"),
     )
-    op.create_index("submission_life_pull_request_idx", "submission_life", ["pull_request"], unique=False)
     op.create_index("submission_life_state_idx", "submission_life", ["state"], unique=False)
     op.create_table(
         "submission_event",

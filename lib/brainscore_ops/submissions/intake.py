@@ -336,8 +336,11 @@ def _keep(received: Received, target: Path) -> None:
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".partial", delete=False) as partial:
-        shutil.copyfileobj(received.archive.open("rb"), partial)
+    with (
+        received.archive.open("rb") as source,
+        tempfile.NamedTemporaryFile(dir=target.parent, suffix=".partial", delete=False) as partial,
+    ):
+        shutil.copyfileobj(source, partial)
     try:
         if _file_digest(Path(partial.name)) != received.digest:
             raise ArchiveChangedError(

@@ -1,0 +1,127 @@
+"""A deployment with its embedded services and a small library, and hands to send it archives and pull requests."""
+
+from __future__ import annotations
+
+import itertools
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from brainscore_ops import services
+from brainscore_ops.forge.client import Person, PullRequest
+from brainscore_ops.settings import Workspace, load_deployment
+from brainscore_ops.submissions import gate, intake, merging, plugin_tests, proposal
+from brainscore_ops.submissions.context import Context, open_deployment
+from brainscore_ops.submissions.life import timeline
+
+ROOT = Path(__file__).parents[2]
+WHEN = datetime(2026, 1, 1, tzinfo=UTC)
+ADA, BOB = "ada@example.org", "bob@example.org"
+
+
+def model_files(name: str, identifier: str | None = None) -> dict[str, str]:
+    return {
+        f"models/{name}/__init__.py": "from brainscore_example import model_registry\n"
+        f"model_registry['{identifier or name}'] = lambda: None\n",
+        f"models/{name}/test.py": "def test_nothing():\n    pass\n",
+    }
+
+
+@dataclass
+class House:
+    """The deployment, and what people and runbooks do with it."""
+
+    context: Context
+    folder: Path
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def archive(self, files: dict[str, str]) -> Path:
+        path = self.folder / f"archive-{next(self.numbers)}.zip"
+        with zipfile.ZipFile(path, "w") as file:
+            for name, content in files.items():
+                file.writestr(name, content)
+        return path
+
+    def receive(self, files: dict[str, str], email: str = ADA, **values) -> intake.Received:
+        facts = {"submitter": "Ada", "name": "a submission", "public": True, **values}
+        return intake.receive(self.context, self.archive(files), email=email, **facts)
+
+    def accept(self, files: dict[str, str], email: str = ADA, **values) -> int:
+        received = self.receive(files, email, **values)
+        intake.accept(self.context, received, intake.validate(self.context, received))
+        return received.submission
+
+    def propose(self, submission: int) -> int:
+        prepared = proposal.prepare(self.context, submission)
+        proposal.propose(self.context, prepared)
+        return proposal.open_pull_request(self.context, prepared).pull_request.number
+
+    def proposed(self, files: dict[str, str], email: str = ADA, **values) -> int:
+        """The number of the pull request of a submission that was accepted and proposed."""
+        return self.propose(self.accept(files, email, **values))
+
+    def by_hand(self, files: dict[str, str], base: str | None = None) -> PullRequest:
+        """A pull request that somebody opened on the forge."""
+        branch = f"by-hand-{next(self.numbers)}"
+        contents = {path: text.encode() for path, text in files.items()}
+        self.context.forge.propose(
+            branch=branch,
+            base_sha=base or self.main(),
+            files=contents,
+            message=branch,
+            author=Person("Eve", "eve@example.org"),
+            when=WHEN,
+        )
+        return self.context.forge.open_pull_request(branch=branch, title=branch, body="")
+
+    def main(self) -> str:
+        return self.context.forge.default_branch()[1]
+
+    def set_status(self, pull_request: int, state: str = "success") -> None:
+        head = self.context.forge.pull_request(pull_request).head_sha
+        self.context.forge.set_status(head, context=plugin_tests.STATUS_CONTEXT, state=state, description="by a test")
+
+    def merge(self, pull_request: int) -> merging.Merged:
+        verdict = gate.examine(self.context, pull_request)
+        merging.insist(self.context, verdict)
+        return merging.merge(self.context, verdict)
+
+    def merged(self, files: dict[str, str], email: str = ADA, **values) -> int:
+        number = self.proposed(files, email, **values)
+        self.set_status(number)
+        self.merge(number)
+        return number
+
+    def unmet(self, pull_request: int) -> list[str]:
+        return [ruling.rule for ruling in gate.examine(self.context, pull_request).rulings if not ruling.passed]
+
+    def states(self, submission: int) -> list[str]:
+        return [event.state for event in timeline(self.context.database, submission).events]
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    folder = tmp_path_factory.mktemp("house")
+    deployment = load_deployment("local", Workspace(ROOT, folder / "state", folder / "outputs"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BRAINSCORE_OPS_WORKSPACE", str(ROOT))
+        patch.setenv("BRAINSCORE_OPS_STATE", str(folder / "state"))
+        patch.setenv("BRAINSCORE_OPS_OUTPUTS", str(folder / "outputs"))
+        services.up(deployment)
+        store = services.forge_store(deployment)
+        store.create_repository(deployment.library.repository, default_branch="main")
+        store.import_folder(
+            deployment.library.repository,
+            ROOT / "examples" / "library",
+            message="The library",
+            author=Person("L", "library@example.org"),
+            when=WHEN,
+        )
+        context = open_deployment("local")
+        yield House(context, folder)
+        context.database.close()
+        services.down(deployment)

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import multiprocessing
-import os
 import signal
 import sys
-import threading
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,17 +22,16 @@ from brainscore_ops.errors import UsageError
 from brainscore_ops.forge.client import Person
 from brainscore_ops.pipeline import advance
 from brainscore_ops.runbooks.execution import run_runbook
+from brainscore_ops.runbooks.signals import stop_runs_of_threads
 from brainscore_ops.scores.leaderboard import Leaderboard, leaderboard
 from brainscore_ops.services import forge_store
-from brainscore_ops.submissions.context import open_deployment
+from brainscore_ops.submissions.context import Context, open_deployment
 from brainscore_ops.submissions.intake import find_submission
 from brainscore_ops.submissions.life import State
 from brainscore_ops.submissions.scoring_request import find_target, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
-    from multiprocessing.queues import Queue
-    from multiprocessing.synchronize import Event
 
     from brainscore_ops.runbooks.runs import RunResult
     from brainscore_ops.settings import Deployment
@@ -43,7 +39,6 @@ if TYPE_CHECKING:
 TRIGGER = "demo"
 LIBRARY_JOB = "the library itself"
 PUBLISH_JOB = "the leaderboard"
-
 # The library's first commit has the same author and date wherever the demo runs, and so the same SHA.
 _AUTHOR = Person("Brain-Score", "library@brain-score.invalid")
 _BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
@@ -135,38 +130,23 @@ def build_submissions(deployment: Deployment, only: Collection[str] = ()) -> lis
 
 
 def drive(deployment: Deployment, jobs: list[Job], first_commit: str, tell: Callable[[News], None]) -> list[Outcome]:
-    """Score the library, and send every submission as far as it gets; two at a time, each in a process of its own.
+    """Score the library, and send every submission as far as it gets, two at a time.
+
+    Threads drive them: what takes time is done by the kernels, which are processes.
 
     :param tell: called with what happens, as it happens
     :returns: where each ended, in the order of ``jobs``, the library first
+    :raises KeyboardInterrupt: SIGINT or SIGTERM came; the runs that were under way are closed, and no other was begun
     """
-    spawn = multiprocessing.get_context("spawn")  # forked dask and database connections do not work
-    queue: Queue[News] = spawn.Queue()
-    stopping = spawn.Event()
-    # Not by KeyboardInterrupt, which may come while the pool's locks are held: the flag is looked at between two waits.
-    interrupted = threading.Event()
-    before = {number: signal.signal(number, lambda *_: interrupted.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with ProcessPoolExecutor(2, mp_context=spawn, initializer=_begin_worker, initargs=(queue, stopping)) as pool:
-            under_way = {pool.submit(_score_library, deployment.name, first_commit)}
-            under_way |= {pool.submit(_drive_submission, deployment.name, job) for job in jobs}
-            outcomes: dict[str, Outcome] = {}
-            try:
-                while under_way and not interrupted.is_set():
-                    ended, under_way = wait(under_way, timeout=0.1, return_when=FIRST_COMPLETED)
-                    for news in _news(queue):
-                        tell(news)
-                    for outcome in (future.result() for future in ended):
-                        outcomes[outcome.job] = outcome
-            finally:
-                stopping.set()
-                pool.shutdown(wait=True, cancel_futures=True)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if under_way:
-        raise KeyboardInterrupt
-    return [outcomes[name] for name in (LIBRARY_JOB, *(job.name for job in jobs))]
+    driver = _Driver(deployment.name, tell)
+    with driver.stopped_by_signals(), ThreadPoolExecutor(2) as pool:
+        futures = [pool.submit(driver.score_library, first_commit)]
+        futures += [pool.submit(driver.drive, job) for job in jobs]
+        while not all(future.done() for future in futures):
+            wait(futures, timeout=0.2, return_when=FIRST_EXCEPTION)
+            if any(future.done() and future.exception() for future in futures):
+                driver.stopping = True
+    return [future.result() for future in futures]
 
 
 def publish(deployment: Deployment, tell: Callable[[News], None]) -> tuple[Leaderboard, Path]:
@@ -193,98 +173,91 @@ def published_revision(page: Path) -> str | None:
     return revision
 
 
-_queue: Queue[News] | None = None
-_stopping: Event | None = None
+class _Driver:
+    """What the threads share."""
+
+    def __init__(self, deployment: str, tell: Callable[[News], None]) -> None:
+        self.stopping = False
+        self._deployment = deployment
+        self._tell = tell
+
+    @contextmanager
+    def stopped_by_signals(self) -> Iterator[None]:
+        """Within the block SIGINT and SIGTERM stop the runs that are under way, and keep others from being begun."""
+
+        def stop(*_: object) -> None:
+            self.stopping = True
+            stop_runs_of_threads()
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def score_library(self, commit: str) -> Outcome:
+        """Score what the library holds from the start."""
+        with self._context() as context:
+            plan = make_plan(context, find_target(context, None, commit))
+        if not plan.pairs:
+            self._tell(News(LIBRARY_JOB, "score_plugins", state=FOUND))
+            return Outcome(LIBRARY_JOB, str(State.SCORED), "", None, runs=0)
+        result = self._run(LIBRARY_JOB, "score_plugins", {"commit": commit})
+        state = State.SCORED if result.exit_code == 0 else State.SCORING_FAILED
+        return Outcome(LIBRARY_JOB, str(state), _reason(result), None, runs=1)
+
+    def drive(self, job: Job) -> Outcome:
+        """Send a submission as far as it gets."""
+        with self._context() as context:
+            known, runs = find_submission(context, job.file, job.email), 0
+            if known is None or known.state == State.RECEIVED:
+                self._run(job.name, "intake", _intake_of(job))
+                known, runs = find_submission(context, job.file, job.email), 1
+            else:
+                self._tell(News(job.name, "intake", state=FOUND))
+            if known is None:
+                return Outcome(job.name, "lost", "it could not be recorded", None, runs)
+            for runbook, parameters in advance(self._deployment, known.submission):
+                runs += 1
+                if self._run(job.name, runbook, parameters).exit_code != 0:
+                    break
+            ended = find_submission(context, job.file, job.email) or known
+        return Outcome(job.name, str(ended.state), ended.reason, ended.submission, runs)
+
+    @contextmanager
+    def _context(self) -> Iterator[Context]:
+        if self.stopping:
+            raise KeyboardInterrupt
+        context = open_deployment(self._deployment)
+        try:
+            yield context
+        finally:
+            context.database.close()
+
+    def _run(self, job: str, runbook: str, parameters: dict[str, Any]) -> RunResult:
+        if self.stopping:
+            raise KeyboardInterrupt
+        self._tell(News(job, runbook))
+        result = run_runbook(
+            runbook,
+            parameters,
+            deployment=self._deployment,
+            triggered_by=TRIGGER,
+            on_step=lambda progress: self._tell(News(job, runbook, step=progress.step)),
+        )
+        self._tell(News(job, runbook, state=str(result.state)))
+        return result
 
 
-def _begin_worker(queue: Queue[News], stopping: Event) -> None:
-    global _queue, _stopping
-    _queue, _stopping = queue, stopping
-    # Ctrl-C at a terminal reaches every process of the group. A run that is under way ends itself as interrupted; between
-    # two runs there is nothing to end, and the main process says that no other is to be begun.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process when the main one is gone, killed and without a word: a run that is under way closes in order."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait_for([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _is_stopping() -> bool:
-    return _stopping is not None and _stopping.is_set()
-
-
-def _tell(news: News) -> None:
-    if _queue is not None:
-        _queue.put(news)
-
-
-def _news(queue: Queue[News]) -> Iterator[News]:
-    while not queue.empty():
-        yield queue.get()
-
-
-def _run(job: str, deployment: str, runbook: str, parameters: dict[str, Any]) -> RunResult:
-    _tell(News(job, runbook))
-    result = run_runbook(
-        runbook,
-        parameters,
-        deployment=deployment,
-        triggered_by=TRIGGER,
-        on_step=lambda progress: _tell(News(job, runbook, step=progress.step)),
-    )
-    _tell(News(job, runbook, state=str(result.state)))
-    return result
-
-
-def _score_library(deployment: str, commit: str) -> Outcome:
-    if _is_stopping():
-        return Outcome(LIBRARY_JOB, "not begun", "", None, runs=0)
-    context = open_deployment(deployment)
-    plan = make_plan(context, find_target(context, None, commit))
-    context.database.close()
-    if not plan.pairs:
-        _tell(News(LIBRARY_JOB, "score_plugins", state=FOUND))
-        return Outcome(LIBRARY_JOB, str(State.SCORED), "", None, runs=0)
-    result = _run(LIBRARY_JOB, deployment, "score_plugins", {"commit": commit})
-    state = State.SCORED if result.exit_code == 0 else State.SCORING_FAILED
-    return Outcome(LIBRARY_JOB, str(state), _reason(result), None, runs=1)
-
-
-def _drive_submission(deployment: str, job: Job) -> Outcome:
-    if _is_stopping():
-        return Outcome(job.name, "not begun", "", None, runs=0)
-    runs = 0
-    context = open_deployment(deployment)
-    known = find_submission(context, job.file, job.email)
-    if known is None or known.state == State.RECEIVED:
-        intake = {
-            "archive": str(job.file),
-            "email": job.email,
-            "submitter": job.submitter,
-            "name": job.title,
-            "public": job.public,
-        }
-        _run(job.name, deployment, "intake", intake)
-        runs += 1
-        known = find_submission(context, job.file, job.email)
-    context.database.close()
-    if known is None:
-        return Outcome(job.name, "lost", "it could not be recorded", None, runs)
-    _tell(News(job.name, "intake", state=FOUND))
-    for runbook, parameters in advance(deployment, known.submission):
-        if _is_stopping():
-            break
-        runs += 1
-        if _run(job.name, deployment, runbook, parameters).exit_code != 0:
-            break
-    ended = find_submission(context, job.file, job.email) or known
-    context.database.close()
-    return Outcome(job.name, str(ended.state), ended.reason, ended.submission, runs)
+def _intake_of(job: Job) -> dict[str, Any]:
+    return {
+        "archive": str(job.file),
+        "email": job.email,
+        "submitter": job.submitter,
+        "name": job.title,
+        "public": job.public,
+    }
 
 
 def _reason(result: RunResult) -> str:

@@ -29,14 +29,29 @@ class RunInterrupted(KeyboardInterrupt):
         return f"the run {self.result.id} was told to stop"
 
 
+def stop_runs_of_threads() -> None:
+    """Ask every run that a thread of this process drives to stop, as a signal asks the main thread's; a second time without
+    grace. To be called from signal handlers.
+    """
+    for ask in _of_threads:
+        ask()
+
+
+_of_threads: list[Callable[[], None]] = []
+
+
 @contextmanager
 def stop_signals(ask: Callable[[], None]) -> Iterator[None]:
     """Within the block the signals call ``ask`` and do nothing else.
 
-    Only a process's main thread can have them; in any other one the block changes nothing.
+    Only a process's main thread can have signals; in any other one :func:`stop_runs_of_threads` calls it.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        _of_threads.append(ask)
+        try:
+            yield
+        finally:
+            _of_threads.remove(ask)
         return
     former = {number: signal.signal(number, lambda *_: ask()) for number in SIGNALS}
     try:

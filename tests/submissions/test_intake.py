@@ -52,6 +52,8 @@ def test_of_two_that_take_the_same_at_once_the_first_has_it(house, first, second
     with pytest.raises(ArchiveRefusedError, match=r"[Aa]nother submission"):
         intake.accept(house.context, received[1], checked[1])
     assert house.states(received[1].submission) == ["received", "refused"]
+    kept = {path.stem for path in (house.context.deployment.state / "archives").iterdir()}
+    assert (received[0].digest in kept, received[1].digest in kept) == (True, False)
 
 
 def test_a_refusal_that_comes_too_late_does_not_move_what_went_on(house):

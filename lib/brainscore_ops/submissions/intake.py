@@ -198,6 +198,7 @@ def accept(context: Context, received: Received, archive: Archive | None) -> Acc
         try:
             _accept(context, received, archive, kept)
         except ArchiveRefusedError as refusal:
+            _let_go(context, kept)
             _refuse(context, received, refusal)
             raise
     with context.database.session() as session:
@@ -312,6 +313,13 @@ def _under_way(context: Context, submission: int) -> Select[SubmissionLife]:
         SubmissionLife.submission_id != submission,
         SubmissionLife.state.in_([State.ACCEPTED, State.PROPOSED, State.TESTED, State.HELD, State.MERGED]),
     )
+
+
+def _let_go(context: Context, kept: Path) -> None:
+    """Remove a kept archive, unless somebody else sent the same and was accepted."""
+    with context.database.session() as session:
+        if session.scalar(select(SubmissionLife).where(SubmissionLife.archive_path == str(kept)).limit(1)) is None:
+            (context.deployment.state / kept).unlink(missing_ok=True)
 
 
 def _by_type(archive: Archive) -> dict[str, list[str]]:

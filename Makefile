@@ -35,7 +35,7 @@ lab: setup       ## open JupyterLab on notebooks, records and scores
 	@scripts/lab.sh
 
 bench: setup     ## measure
-	@$(BIN)/python -m pytest tests/bench -q
+	@for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench; done
 
 clean:           ## remove what the demo made: services, state, records
 	@if [ -x $(BIN)/brainscore-ops ]; then $(BIN)/brainscore-ops down; fi

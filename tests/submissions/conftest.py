@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from brainscore_ops import services
+from brainscore_ops.database.connection import Database
 from brainscore_ops.forge.client import Person, PullRequest
 from brainscore_ops.settings import Workspace, load_deployment
 from brainscore_ops.submissions import gate, intake, merging, plugin_tests, proposal
-from brainscore_ops.submissions.context import Context, open_deployment
+from brainscore_ops.submissions.context import Context
 from brainscore_ops.submissions.life import timeline
 
 ROOT = Path(__file__).parents[2]
@@ -107,21 +108,17 @@ class House:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     deployment = load_deployment("local", Workspace(ROOT, folder / "state", folder / "outputs"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BRAINSCORE_OPS_WORKSPACE", str(ROOT))
-        patch.setenv("BRAINSCORE_OPS_STATE", str(folder / "state"))
-        patch.setenv("BRAINSCORE_OPS_OUTPUTS", str(folder / "outputs"))
-        services.up(deployment)
-        store = services.forge_store(deployment)
-        store.create_repository(deployment.library.repository, default_branch="main")
-        store.import_folder(
-            deployment.library.repository,
-            ROOT / "examples" / "library",
-            message="The library",
-            author=Person("L", "library@example.org"),
-            when=WHEN,
-        )
-        context = open_deployment("local")
-        yield House(context, folder)
-        context.database.close()
-        services.down(deployment)
+    services.up(deployment)
+    store = services.forge_store(deployment)
+    store.create_repository(deployment.library.repository, default_branch="main")
+    store.import_folder(
+        deployment.library.repository,
+        ROOT / "examples" / "library",
+        message="The library",
+        author=Person("L", "library@example.org"),
+        when=WHEN,
+    )
+    context = Context(deployment=deployment, database=Database.of(deployment), run_id=None)
+    yield House(context, folder)
+    context.database.close()
+    services.down(deployment)

@@ -4,11 +4,13 @@ import subprocess
 
 import pytest
 
+from brainscore_ops import services
+from brainscore_ops.forge.client import ForgeClient
 from brainscore_ops.forge.errors import NotMergeableError
 from brainscore_ops.notify.mailbox import read_mails
 from brainscore_ops.services import mail_folder
 from brainscore_ops.settings import ForgeSecret, resolve_secret
-from brainscore_ops.submissions import gate, merging, scoring_request
+from brainscore_ops.submissions import gate, merging, plugin_tests, scoring_request
 from brainscore_ops.submissions.life import timeline
 from brainscore_ops.submissions.merging import GateRefusedError, TestsNotDoneError
 
@@ -47,6 +49,21 @@ def test_tests_that_failed_hold_it(house, state):
     number = house.proposed(model_files(f"fails_{state}"))
     house.set_status(number, state)
     assert house.unmet(number) == ["statuses"]
+
+
+def test_green_by_somebody_else_is_not_green(house):
+    number = house.proposed(model_files("forged"))
+    store = services.forge_store(house.context.deployment)
+    store.create_user("eve", "Eve", "eve@example.org")
+    eve = ForgeClient(
+        api_url=house.context.forge.api_url,
+        repository=house.context.forge.repository,
+        token=store.create_token("eve", ("repo", "repo:status")),
+    )
+    head = house.context.forge.pull_request(number).head_sha
+    eve.set_status(head, context=plugin_tests.STATUS_CONTEXT, state="success", description="trust me")
+    with pytest.raises(GateRefusedError, match="was set by eve"):
+        house.merge(number)
 
 
 def test_green_on_another_head_is_not_green(house):

@@ -132,10 +132,7 @@ def examine(context: Context, pull_request: int) -> Verdict:
         merged=False,
         rulings=tuple(Ruling(rule.name, not finding, finding or rule.purpose) for rule, finding in findings),
         tests_are_under_way=[rule.name for rule, finding in findings if finding] == [STATUSES]
-        and all(
-            context not in evidence.statuses or evidence.statuses[context].state in {"success", "pending"}
-            for context in evidence.required_statuses
-        ),
+        and all(status is None or status.state == "pending" for status in _not_green(evidence).values()),
     )
 
 
@@ -168,15 +165,26 @@ def _is_plugin_only(evidence: Evidence) -> str:
 
 def _statuses_are_green(evidence: Evidence) -> str:
     findings = []
-    for context in evidence.required_statuses:
-        status = evidence.statuses.get(context)
+    for name, status in _not_green(evidence).items():
         if status is None:
-            findings.append(f"{context} is missing")
+            findings.append(f"{name} is missing")
         elif status.state != "success":
-            findings.append(f"{context} is {status.state}")
-        elif evidence.status_author and status.creator != evidence.status_author:
-            findings.append(f"{context} was set by {status.creator}, and not by {evidence.status_author}")
+            findings.append(f"{name} is {status.state}")
+        else:
+            findings.append(f"{name} was set by {status.creator}, and not by {evidence.status_author}")
     return f"on {evidence.pull_request.head_sha[:10]}: {'; '.join(findings)}" if findings else ""
+
+
+def _not_green(evidence: Evidence) -> dict[str, Status | None]:
+    """The required statuses that did not succeed, or that somebody else set; None for one that is missing."""
+    found = {name: evidence.statuses.get(name) for name in evidence.required_statuses}
+    return {
+        name: status
+        for name, status in found.items()
+        if status is None
+        or status.state != "success"
+        or (evidence.status_author and status.creator != evidence.status_author)
+    }
 
 
 def _changes_its_own(evidence: Evidence) -> str:

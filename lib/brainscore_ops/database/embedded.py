@@ -71,10 +71,6 @@ class EmbeddedPostgres:
             return False
         return self._run("pg_ctl", "status", "-D", self._data, check=False).returncode == 0
 
-    def _answers(self) -> bool:
-        # A server that was just killed has a process number for a moment still, and does not answer.
-        return self._run("pg_isready", "-q", "-h", self._sockets, "-t", "5", check=False).returncode == 0
-
     def destroy(self) -> None:
         """Stop the server and remove all that it had."""
         self.stop()
@@ -131,6 +127,10 @@ class EmbeddedPostgres:
     def _is_made(self) -> bool:
         # The last thing that making a server does: a killed one is made anew.
         return (self._base / "made").exists()
+
+    def _answers(self) -> bool:
+        # A server that was just killed has a process number for a moment still, and does not answer.
+        return self._run("pg_isready", "-q", "-h", self._sockets, "-t", "5", check=False).returncode == 0
 
     def _make(self) -> None:
         shutil.rmtree(self._data, ignore_errors=True)

@@ -119,7 +119,8 @@ def plan_pairs(
 def pair_identity(model: str, model_digest: str, benchmark: str, benchmark_digest: str) -> str:
     """What makes two computations of a score the same: the identifiers and the code of both plugins (SHA-256, hexadecimal).
 
-    A benchmark's version is part of its code.
+    A benchmark's version is part of its code. Data, metrics and the library's shared code are not part of it: a score carries
+    the commit that they were taken from, and their change does not compute it anew.
     """
     document = json.dumps([model, model_digest, benchmark, benchmark_digest], ensure_ascii=False)
     return hashlib.sha256(document.encode()).hexdigest()

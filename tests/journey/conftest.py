@@ -68,7 +68,7 @@ def fresh(tmp_path: Path) -> Iterator[Installation]:
     """An installation on which nothing ever ran."""
     found = installation(tmp_path)
     yield found
-    found.command("down")
+    found.command("down", "--remove")
 
 
 @dataclass(frozen=True)
@@ -94,4 +94,4 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         status = {Path(life["archive"]).stem: found.json("status", str(life["submission"])) for life in lives}
         yield Demo(found, finished, status)
     finally:
-        found.command("down")
+        found.command("down", "--remove")

@@ -121,4 +121,4 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     context = Context(deployment=deployment, database=Database.of(deployment), run_id=None)
     yield House(context, folder)
     context.database.close()
-    services.down(deployment)
+    services.down(deployment, remove=True)

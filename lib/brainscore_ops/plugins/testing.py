@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from brainscore_ops.plugins.files import HostileFileError, read_json
+from brainscore_ops.plugins.library_run import run_script
 from brainscore_ops.plugins.output import plain, without_places
-from brainscore_ops.plugins.runner import SCRIPTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,17 +74,14 @@ def run_plugin_tests(
     """
     checkout = checkout.absolute()
     with tempfile.TemporaryDirectory(prefix="brainscore-ops-", ignore_cleanup_errors=True) as scratch:
-        outcome = sandbox.run(
-            [environment.python, SCRIPTS / "run_tests.py", checkout / plugin.path(library), "/result"],
-            # The library alone: beside it may lie .git, with a token in its settings.
-            readonly=[*environment.visible, checkout / library, SCRIPTS],
-            writable={Path(scratch): "/result"},
-            cwd="/result",
-            environment={
-                "PYTHONPATH": str(checkout),
-                "BS_INSTALL_DEPENDENCIES": "no",
-                "PYTHONHASHSEED": "0",
-            },
+        outcome = run_script(
+            "run_tests.py",
+            [checkout / plugin.path(library)],
+            environment=environment,
+            checkout=checkout,
+            library=library,
+            result=Path(scratch),
+            sandbox=sandbox,
             limits=limits,
             on_line=on_line,
         )

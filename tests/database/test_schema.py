@@ -12,7 +12,7 @@ from brainscore_ops.database.ops_tables import Base
 def test_migrating_an_empty_database_makes_exactly_the_tables_of_the_models(database):
     assert schema.upgrade(database) == schema.newest_revision()
     with database.engine.connect() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+        assert compare_metadata(MigrationContext.configure(connection, opts=schema.COMPARISON), Base.metadata) == []
 
 
 def test_migrating_twice_changes_nothing(database):

@@ -134,15 +134,15 @@ class World:
         """A score with its provenance."""
         with self.database.session() as session:
             ceiled = "ceiling" in values
-            score = Score(
+            source = self._provenance(model, benchmark, version, None, state="scored", value=value, **values)
+            source.score = Score(
                 **self._ids(session, model, benchmark, version),
                 score_raw=values.get("raw", value),
                 score_ceiled=value if ceiled else None,
                 error=values.get("error"),
+                provenance=source.identity,
             )
-            session.add(score)
-            session.flush()
-            session.add(self._provenance(model, benchmark, version, score.id, state="scored", value=value, **values))
+            session.add(source)
 
     def failure(self, model: str, benchmark: str, reason: str, *, version: int | None = 1, **values: Any) -> None:
         """A pair that could not be scored, and has no row in Brain-Score's score table."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated
 
-from sqlalchemy import BigInteger, Double, ForeignKey, Index, MetaData, String, Text
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 # PostgreSQL's own names for constraints, so that a table that somebody else made compares as equal.
@@ -118,6 +118,7 @@ class Model(Base):
         Index("model_owner_id", "owner_id"),
         Index("model_reference_id", "reference_id"),
         Index("model_submission_id", "submission_id"),
+        UniqueConstraint("domain", "name"),
     )
 
     id: Mapped[Key]
@@ -211,6 +212,7 @@ class BenchmarkInstance(Base):
         Index("benchmarkinstance_meta_id", "meta_id"),
         Index("benchmarkinstance_metric_meta_id", "metric_meta_id"),
         Index("benchmarkinstance_stimuli_meta_id", "stimuli_meta_id"),
+        UniqueConstraint("benchmark_type_id", "version"),
     )
 
     id: Mapped[Key]
@@ -228,7 +230,11 @@ class Score(Base):
     """The score of a model on one version of a benchmark; ``score_raw`` is NULL where it failed, and ``comment`` says why."""
 
     __tablename__ = "brainscore_score"
-    __table_args__ = (Index("score_benchmark_id", "benchmark_id"), Index("score_model_id", "model_id"))
+    __table_args__ = (
+        Index("score_benchmark_id", "benchmark_id"),
+        Index("score_model_id", "model_id"),
+        UniqueConstraint("model_id", "benchmark_id", "provenance"),
+    )
 
     id: Mapped[Key]
     benchmark_id: Mapped[int] = mapped_column(ForeignKey("brainscore_benchmarkinstance.id"))
@@ -239,3 +245,6 @@ class Score(Base):
     score_raw: Mapped[float | None] = mapped_column(Double)
     start_timestamp: Mapped[datetime | None]
     comment: Mapped[Text1000 | None]
+    provenance: Mapped[str] = mapped_column(String(64), server_default="", default="")
+    """The identity of the pair that it was computed for (:class:`~brainscore_ops.database.ops_tables.ScoreProvenance`); empty
+    where another tool wrote it. A changed model's score stands beside the former one."""

@@ -56,6 +56,38 @@ class Run(Base):
     submission_id: Mapped[int | None] = mapped_column(ForeignKey("brainscore_submission.id"), index=True)
 
 
+class SchemaChange(Base):
+    """A revision that was applied to this database, or taken back. Alembic's own table knows only where it stands."""
+
+    __tablename__ = "schema_change"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    revision: Mapped[str] = mapped_column(String(32))
+    direction: Mapped[Word]
+    """``upgrade``, ``downgrade``, or ``adopt`` where the tables were found as the revision makes them."""
+    sql_digest: Mapped[Digest]
+    """SHA-256 of the revision's SQL: what runs on production is what ran before."""
+    seconds: Mapped[float] = mapped_column(Double)
+    run_id: Mapped[str | None] = mapped_column(String(100))
+    applied_at: Mapped[Moment]
+
+
+class ArchivedRow(Base):
+    """A row that a repair took out of its table."""
+
+    __tablename__ = "archived_row"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    table_name: Mapped[Word]
+    row: Mapped[Document]
+    """The row, column → value."""
+    kept: Mapped[Prose]
+    """The key of the row that stands in its place."""
+    reason: Mapped[Prose]
+    """The condition and the revision that called for it."""
+    archived_at: Mapped[Moment]
+
+
 class SubmissionLife(Base):
     """Where a submission stands, and the facts that its runbooks found."""
 

@@ -91,7 +91,7 @@ def _record(
     result = outcome.result or {}
     model = _model(session, pair.model, origins)
     instance = _benchmark_instance(session, pair, result, origins)
-    score = _score(session, known, model, instance, outcome) if instance else None
+    score = _score(session, known, model, instance, outcome, pair.identity) if instance else None
     failure = outcome.failure or {}
     session.merge(
         ScoreProvenance(
@@ -209,11 +209,16 @@ def _ensure_benchmark_type(session: Session, identifier: str, parent: str | None
 
 
 def _score(
-    session: Session, known: ScoreProvenance | None, model: Model, instance: BenchmarkInstance, outcome: PairOutcome
+    session: Session,
+    known: ScoreProvenance | None,
+    model: Model,
+    instance: BenchmarkInstance,
+    outcome: PairOutcome,
+    identity: str,
 ) -> Score:
     score = session.get(Score, known.score_id) if known is not None and known.score_id is not None else None
     if score is None:
-        score = Score(benchmark_id=instance.id, model_id=model.id)
+        score = Score(benchmark_id=instance.id, model_id=model.id, provenance=identity)
         session.add(score)
     result, failure = outcome.result or {}, outcome.failure or {}
     # As brainscore_core stores them: without a ceiling there is a raw score alone; a failure has neither, and a comment.

@@ -1,11 +1,17 @@
-"""Runs Alembic on the connection that the caller holds, so that it is in the caller's transaction and under its lock."""
+"""Runs Alembic on the connection that the caller holds, so that it is in the caller's transaction and under its lock; without a
+connection it writes the SQL that it would run.
+"""
 
 from alembic import context
 
 from brainscore_ops.database import ops_tables  # noqa: F401 - defines the tables
 from brainscore_ops.database.brainscore_tables import Base
+from brainscore_ops.database.schema import COMPARISON
 
-connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True)
+connection = context.config.attributes.get("connection")
+if connection is None:
+    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
+else:
+    context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True, **COMPARISON)
 with context.begin_transaction():
     context.run_migrations()

@@ -1,7 +1,12 @@
-"""Scores and sizes in double precision: single precision keeps seven digits, and a rescored pair has to compare as equal."""
+"""Scores and sizes in double precision: single precision keeps seven digits, and a rescored pair has to compare as equal.
 
-import sqlalchemy as sa
+brainscore_core makes these columns in single precision, the website's Django in double precision. Only what is single is
+changed (the website's materialized views could not bear more), and is marked, so that going back changes only that again.
+"""
+
 from alembic import op
+
+from brainscore_ops.database.ddl import do_if, has_column, has_type, is_marked
 
 revision = "0002"
 down_revision = "0001"
@@ -18,13 +23,26 @@ COLUMNS = [
     ("brainscore_score", "score_ceiled"),
     ("brainscore_score", "score_raw"),
 ]
+MARK = "single precision before revision 0002"
 
 
 def upgrade() -> None:
     for table, column in COLUMNS:
-        op.alter_column(table, column, existing_type=sa.REAL(), type_=sa.Double(), existing_nullable=True)
+        op.execute(
+            do_if(
+                has_column(table, column, has_type("real")),
+                f"ALTER TABLE {table} ALTER COLUMN {column} TYPE double precision",
+                f"COMMENT ON COLUMN {table}.{column} IS '{MARK}'",
+            )
+        )
 
 
 def downgrade() -> None:
     for table, column in COLUMNS:
-        op.alter_column(table, column, existing_type=sa.Double(), type_=sa.REAL(), existing_nullable=True)
+        op.execute(
+            do_if(
+                has_column(table, column, is_marked(MARK)),
+                f"ALTER TABLE {table} ALTER COLUMN {column} TYPE real",
+                f"COMMENT ON COLUMN {table}.{column} IS NULL",
+            )
+        )

@@ -107,7 +107,8 @@ def test_without_a_database_nothing_runs(bench, tmp_path):
     assert not bench.deployment.outputs.exists()
 
 
-def test_a_run_outlives_its_database_and_is_entered_by_the_next(bench, tmp_path):
+def test_a_run_outlives_its_database_and_is_entered_by_the_next(bench, tmp_path, monkeypatch):
+    monkeypatch.setattr("brainscore_ops.database.connection.PATIENCE_SECONDS", 0.5)
     server = EmbeddedPostgres(tmp_path / "mortal")
     try:
         write_secret(bench.deployment.secrets_file, "test/database", server.start())

@@ -167,7 +167,7 @@ def _references(connection: Connection, table: str) -> list[tuple[str, str, bool
             """
             SELECT c.conrelid::regclass::text AS referring, quote_ident(a.attname) AS column,
                    EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.conrelid AND i.indisunique
-                           AND i.indpred IS NULL AND i.indkey::int2[] = ARRAY[a.attnum]) AS exclusive
+                           AND i.indpred IS NULL AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) AS exclusive
             FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
             WHERE c.contype = 'f' AND c.confrelid = CAST(:table AS regclass) AND cardinality(c.conkey) = 1
             ORDER BY 1, 2

@@ -7,6 +7,7 @@ import socket
 from contextlib import ExitStack, suppress
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from brainscore_ops.errors import Fault, StepFailedError, UnavailableError
@@ -61,7 +62,12 @@ class DatabaseLedger:
         self._database: Database | None = None
 
     def open(self, entry: RunEntry) -> None:
-        """See :class:`Ledger`. What former runs left in files is entered first."""
+        """See :class:`Ledger`. What former runs left in files is entered first.
+
+        A database whose schema is older than this code has no place for the run: it is kept in a file until there is one.
+        """
+        from sqlalchemy.exc import ProgrammingError
+
         from brainscore_ops.database.connection import Database
 
         with ExitStack() as opening:
@@ -69,10 +75,12 @@ class DatabaseLedger:
             opening.callback(self._database.close)
             # The lock comes before the row: at no moment does a running one look lost.
             opening.enter_context(self._database.lock(lock_name(entry.id)))
-            mark_lost(self._database)
-            harvest_outputs(self._database, self._deployment.outputs)
-            with self._database.session() as session:
-                session.add(_as_row(entry, session))
+            try:
+                mark_lost(self._database)
+                harvest_outputs(self._database, self._deployment.outputs)
+                self._database.transact(partial(_merge, entry))
+            except ProgrammingError:
+                _write_file(file_of(entry, self._deployment.outputs), entry)
             self._open = opening.pop_all()
 
     def close(self, entry: RunEntry) -> str:
@@ -80,11 +88,12 @@ class DatabaseLedger:
         from sqlalchemy.exc import SQLAlchemyError
 
         assert self._database is not None, "close follows open"  # noqa: S101
+        path = file_of(entry, self._deployment.outputs)
         try:
-            with self._database.session() as session:
-                session.merge(_as_row(entry, session))
+            self._database.transact(partial(_merge, entry))
+            with suppress(OSError):  # there is none, or no folder for it
+                path.unlink()
         except (UnavailableError, SQLAlchemyError) as error:
-            path = file_of(entry, self._deployment.outputs)
             _write_file(path, entry)
             said = error.message if isinstance(error, UnavailableError) else type(error).__name__
             return f"The database could not be told how this run ended ({said}). It is kept in {path}; the next run enters it."
@@ -146,7 +155,7 @@ def harvest_run(database: Database, path: Path) -> bool:
         known = session.get(Run, entry.id)
         news = known is None or known.state in (RunState.RUNNING, RunState.LOST)
         if news:
-            session.merge(_as_row(entry, session))
+            _merge(entry, session)
     path.unlink(missing_ok=True)
     return news
 
@@ -178,7 +187,8 @@ def mark_lost(database: Database) -> list[str]:
     for run_id in running:
         with database.lock(lock_name(run_id), wait=False) as held, database.session() as session:
             row = session.get(Run, run_id) if held else None
-            if row is not None and row.state == RunState.RUNNING:  # it may have ended since we asked
+            # It may have ended since we asked, or its lock went with a restart of the database.
+            if row is not None and row.state == RunState.RUNNING and not _is_driven_here(entry_of(row)):
                 session.merge(_as_row(_lost(entry_of(row)), session))
                 lost.append(run_id)
     return lost
@@ -210,11 +220,19 @@ def _lost(entry: RunEntry) -> RunEntry:
     return replace(entry, state=RunState.LOST, ended_at=datetime.now(UTC), error=error.as_dict())
 
 
+def _merge(entry: RunEntry, session: Session) -> None:
+    session.merge(_as_row(entry, session))
+
+
 def _may_be_driven(entry: RunEntry) -> bool:
+    return entry.host != socket.gethostname() or _is_driven_here(entry)
+
+
+def _is_driven_here(entry: RunEntry) -> bool:
     import psutil
 
     if entry.host != socket.gethostname():
-        return True
+        return False
     try:
         # Process numbers are used again: one that began after the run is another process.
         return psutil.Process(entry.process).create_time() <= entry.started_at.timestamp() + 1

@@ -6,11 +6,13 @@ import hashlib
 import json
 import math
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, ModelMeta, Reference
 from brainscore_ops.display import Shown, Table, number, with_error
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     import pandas as pd
-    from sqlalchemy.orm import Session
 
     from brainscore_ops.database.connection import Database
 
@@ -171,14 +172,16 @@ class Leaderboard(Shown):
         }
 
 
-def leaderboard(database: Database, *, domain: str) -> Leaderboard:
+def leaderboard(source: Database | Session, *, domain: str) -> Leaderboard:
     """What everybody may see of a domain: public models, visible benchmarks in their newest version; averages by :data:`RULE`.
 
+    :param source: a session is read as it is
     :param domain: what the database calls it: ``vision``
     """
-    with database.session() as session:
-        # All of it from one moment: a score that is recorded meanwhile is whole in the next leaderboard.
-        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    with nullcontext(source) if isinstance(source, Session) else source.session() as session:
+        if source is not session:
+            # All of it from one moment: a score that is recorded meanwhile is whole in the next leaderboard.
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         tree = _tree(session, domain)
         facts = _model_facts(session, domain)
         scores = score_table(session, domain=domain)

@@ -1,7 +1,8 @@
 """Scores and sizes in double precision: single precision keeps seven digits, and a rescored pair has to compare as equal.
 
 brainscore_core makes these columns in single precision, the website's Django in double precision. Only what is single is
-changed (the website's materialized views could not bear more), and is marked, so that going back changes only that again.
+changed (the website's materialized views could not bear more), and is marked, so that going back changes only that again. By way
+of their text, 0.6 stays 0.6: the nearest single is 0.60000002.
 """
 
 from alembic import op
@@ -31,7 +32,7 @@ def upgrade() -> None:
         op.execute(
             do_if(
                 has_column(table, column, has_type("real")),
-                f"ALTER TABLE {table} ALTER COLUMN {column} TYPE double precision",
+                f"ALTER TABLE {table} ALTER COLUMN {column} TYPE double precision USING {column}::text::double precision",
                 f"COMMENT ON COLUMN {table}.{column} IS '{MARK}'",
             )
         )

@@ -1,0 +1,150 @@
+"""A migration, rehearsed on a restored copy of the database that it is for."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from brainscore_ops.database.compatibility import stand_in_for_newest
+from brainscore_ops.database.migrating.checks import drift, orphans
+from brainscore_ops.database.migrating.errors import RehearsalError
+from brainscore_ops.database.migrating.statements import TimedStatement, in_one_line, watch_statements
+from brainscore_ops.database.schema import Applied, apply
+from brainscore_ops.database.structure import read_structure
+from brainscore_ops.display import Shown, Table
+from brainscore_ops.errors import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import Session
+
+    from brainscore_ops.database.connection import Database
+    from brainscore_ops.database.migrating.plan import MigrationPlan
+
+
+SHOWN_SECONDS = 0.01
+"""A statement that takes longer is shown, whether it locks anything or not."""
+MOST_CHANGES = 10
+"""Changed lines of the leaderboard that are shown."""
+
+
+@dataclass(frozen=True)
+class Rehearsal(Shown):
+    """What a migration did on a copy of the database."""
+
+    snapshot: str
+    restore_seconds: float
+    seconds: float
+    statements: tuple[TimedStatement, ...]
+    applied: tuple[Applied, ...]
+    leaderboard_bytes: int
+    leaderboard_changes: tuple[str, ...]
+    """Lines of the leaderboard that a repair changed, ``-`` before and ``+`` after; nothing else may change any."""
+
+    def table(self) -> Table:
+        shown = [item for item in self.statements if item.locks or item.seconds > SHOWN_SECONDS]
+        rows: list[list[object]] = [
+            [item.statement, _milliseconds(item.seconds), ", ".join(item.locks)] for item in shown
+        ]
+        others = [item.seconds for item in self.statements if item not in shown]
+        if others:
+            rows.append(
+                [f"{len(others)} statements more", _milliseconds(sum(others)), "no table that was there before"]
+            )
+        for step in self.applied:
+            rows += [
+                [f"repaired: {finding.condition.name}", f"{finding.rows} rows archived", finding.condition.table]
+                for finding in step.repaired
+            ]
+        rows += [
+            ["snapshot restored", f"{self.restore_seconds:.1f} s", self.snapshot],
+            ["drift, orphans", "none", "each revision's tables, each foreign key"],
+            ["leaderboard", "as before", f"{self.leaderboard_bytes:,} bytes, the same"],
+            ["down and up again", "the same schema", ""],
+        ]
+        if self.leaderboard_changes:
+            rows[-2] = ["leaderboard", "changed by the repair", "\n".join(self.leaderboard_changes[:MOST_CHANGES])]
+        return Table(f"Rehearsed on a copy in {self.seconds:.2f} s", rows, ["", "took", "locks, or what was looked at"])
+
+
+def rehearse(
+    copy: Database,
+    plan: MigrationPlan,
+    *,
+    snapshot: str,
+    restore_seconds: float,
+    published: Callable[[Session], bytes],
+    repair: bool,
+) -> Rehearsal:
+    """Migrate a restored copy, and look at everything that could be wrong afterwards.
+
+    :param copy: a scratch database with the newest snapshot of the target in it
+    :param published: what the public sees of a database; it has to be the same to the byte afterwards
+    :raises ConditionBrokenError: rows that a revision does not allow, where they are not to be repaired
+    :raises RehearsalError: the copy drifts from the models, has orphans, shows another leaderboard, or does not come back
+    """
+    started = time.monotonic()
+    before = _published(copy, published)
+    with copy.engine.connect() as connection, connection.begin():
+        structure = read_structure(connection)
+        with watch_statements(connection) as statements:
+            try:
+                applied = apply(connection, plan.target, repair=repair)
+            except DBAPIError as error:
+                raise RehearsalError(
+                    f"the server refused a statement on a copy of the database: {str(error.orig).strip()}",
+                    problems=[Problem("statement", in_one_line(error.statement or ""))],
+                    remedy="The database itself was not touched. Mend the revision, then run this again.",
+                ) from error
+    seconds = time.monotonic() - started
+    after = _published(copy, published)
+    changes = _changes(before, after)
+    with copy.engine.connect() as connection, connection.begin():
+        problems = [*drift(connection), *orphans(connection)]
+        if changes and not any(step.repaired for step in applied):
+            shown = "; ".join(changes[:MOST_CHANGES])
+            problems.append(Problem("leaderboard-changed", f"expected the leaderboard as it was, found: {shown}"))
+        # A repair cannot be taken back, and the archive is not dropped while it holds something.
+        if connection.scalar(text("SELECT to_regclass('archived_row') IS NOT NULL")):
+            connection.execute(text("DELETE FROM archived_row"))
+        apply(connection, plan.current or "base")
+        if read_structure(connection) != structure:
+            problems.append(Problem("not-reversible", f"taken back to {plan.current}, the schema is not what it was"))
+        apply(connection, plan.target)
+        problems += drift(connection)
+    if problems:
+        raise RehearsalError(
+            "the migration did on a copy what it must not do",
+            problems=problems,
+            remedy="The database itself was not touched. Mend the revision, then run this again.",
+        )
+    return Rehearsal(snapshot, restore_seconds, seconds, tuple(statements), tuple(applied), len(after), changes)
+
+
+def _published(copy: Database, published: Callable[[Session], bytes]) -> bytes:
+    with copy.session() as session:
+        stand_in_for_newest(session.connection())
+        content = published(session)
+        session.rollback()
+    return content
+
+
+def _changes(before: bytes, after: bytes) -> tuple[str, ...]:
+    if before == after:
+        return ()
+    old, new = (content.decode(errors="replace").splitlines() for content in (before, after))
+    return tuple(
+        in_one_line(line)
+        for line in difflib.unified_diff(old, new, lineterm="", n=0)
+        if line.startswith(("-", "+")) and not line.startswith(("---", "+++"))
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1000 * seconds:.1f} ms"

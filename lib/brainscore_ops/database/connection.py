@@ -71,7 +71,7 @@ class Database:
                 "options": "-c timezone=UTC",
             },
         )
-        self.name = secret.database
+        self.secret = secret
         self._where = f"{secret.database} on {secret.host}"
         self._patience = PATIENCE_SECONDS if patience is None else patience
         self._has_answered = False
@@ -85,6 +85,10 @@ class Database:
         :raises SecretError: where the secret is missing
         """
         return cls(resolve_secret(deployment, deployment.database.secret, DatabaseSecret))
+
+    def beside(self, name: str) -> Database:
+        """Another database of the same server, whether it is there or not."""
+        return Database(self.secret.model_copy(update={"database": name}))
 
     @contextmanager
     def session(self) -> Iterator[Session]:

@@ -104,6 +104,20 @@ class RunSettings(_Settings):
     memory_bytes: PositiveBytes = 4 * GiB
 
 
+class SnapshotSettings(_Settings):
+    """Where snapshots of the database are kept, how often they are taken, and for how long they stay."""
+
+    folder: Path | None = None
+    """A folder for the snapshots of all deployments; by default they are in the deployment's state."""
+    every_days: Annotated[int, Field(gt=0)] = 7
+    keep_weeks: Annotated[int, Field(gt=0)] = 8
+    """The newest of each week is kept for so many weeks …"""
+    keep_months: Annotated[int, Field(ge=0)] = 12
+    """… and the newest of each month for so many months."""
+    jobs: Annotated[int, Field(gt=0)] = 2
+    """How many tables are dumped and restored at the same time."""
+
+
 class Deployment(_Settings):
     """Everything that differs between two installations of this system."""
 
@@ -121,6 +135,7 @@ class Deployment(_Settings):
     sandbox: SandboxSettings = SandboxSettings()
     scoring: ScoringSettings = ScoringSettings()
     runs: RunSettings = RunSettings()
+    snapshots: SnapshotSettings = SnapshotSettings()
     workspace: Workspace
 
     @property

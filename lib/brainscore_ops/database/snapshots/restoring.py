@@ -1,0 +1,202 @@
+"""Restoring a snapshot into a database of its own, and comparing what came out with what went in."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from brainscore_ops.database.programs import client_program, client_programs, server_version
+from brainscore_ops.database.snapshots.contents import Contents, compare, read_contents
+from brainscore_ops.database.snapshots.scratch import create_database, drop_database, scratch_database
+from brainscore_ops.database.snapshots.store import Proof, Snapshot, write_proof
+from brainscore_ops.display import Shown, Table
+from brainscore_ops.errors import Fault, Problem, RefusedError, StepFailedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from brainscore_ops.database.connection import Database
+
+
+class DatabaseExistsError(RefusedError):
+    """A snapshot was to be restored over a database that is there."""
+
+    code = "database-exists"
+    fault = Fault.OPERATOR
+
+
+class RestoreDiffersError(StepFailedError):
+    """What was restored is not what the snapshot's manifest says: each problem is one difference."""
+
+    code = "restore-differs"
+
+
+@dataclass(frozen=True)
+class Restored(Shown):
+    """A database that was restored from a snapshot and is the same as what went in."""
+
+    snapshot: Snapshot
+    database: Database
+    contents: Contents
+    restore_seconds: float
+    verify_seconds: float
+
+    @property
+    def name(self) -> str:
+        """The database's name."""
+        return self.database.secret.database
+
+    @property
+    def seconds(self) -> float:
+        """Of the restore and the comparison."""
+        return self.restore_seconds + self.verify_seconds
+
+    def table(self) -> Table:
+        return Table(
+            f"{self.name}: restored from {self.snapshot.id}, and the same",
+            [
+                ("schema revision", self.contents.revision or "none"),
+                ("rows", f"{self.contents.rows:,} in {len(self.contents.tables)} tables"),
+                ("restored in", f"{self.restore_seconds:.1f} s"),
+                ("compared in", f"{self.verify_seconds:.1f} s"),
+            ],
+        )
+
+
+def restore_snapshot(
+    snapshot: Snapshot,
+    server_database: Database,
+    *,
+    into: str,
+    replace: bool = False,
+    owners: bool = True,
+    jobs: int = 2,
+    say: Callable[[str], None] = print,
+) -> Restored:
+    """Restore a snapshot into a new database, and compare it with the manifest.
+
+    :param server_database: any database of the server that it is restored on
+    :param into: the new database's name
+    :param replace: whether a database of that name is dropped first
+    :param owners: whether tables get the owners and the rights that they had; the server has to know those roles
+    :param jobs: how many tables are restored at the same time
+    :raises SnapshotDamagedError: where the dump is not what the manifest says; nothing was touched
+    :raises DatabaseExistsError: where there is a database of that name
+    :raises ProgramFailedError: where ``pg_restore`` failed; the new database is dropped
+    :raises RestoreDiffersError: where what came out is not what went in; the new database is dropped
+    """
+    snapshot.insist()
+    if into == server_database.secret.database:
+        raise DatabaseExistsError(f"expected the name of a new database, found that of the live one: {into}")
+    _make_room(server_database, into, replace=replace)
+    create_database(
+        server_database,
+        into,
+        encoding=snapshot.encoding,
+        collation=snapshot.collation,
+        character_type=snapshot.character_type,
+    )
+    restored = server_database.beside(into)
+    try:
+        return fill_database(snapshot, restored, owners=owners, jobs=jobs, say=say)
+    except BaseException:
+        restored.close()
+        drop_database(server_database, into)
+        raise
+
+
+def fill_database(
+    snapshot: Snapshot, empty: Database, *, owners: bool = False, jobs: int = 2, say: Callable[[str], None] = print
+) -> Restored:
+    """Restore a snapshot into an empty database, such as a scratch one, and compare it with the manifest.
+
+    :raises SnapshotDamagedError, ProgramFailedError, RestoreDiffersError: as :func:`restore_snapshot` does
+    """
+    snapshot.insist()
+    say(f"restoring {snapshot.id} into {empty.secret.database} …")
+    started = time.monotonic()
+    rights = () if owners else ("--no-owner", "--no-privileges")
+    arguments = ("--dbname=service=ops", "--exit-on-error", f"--jobs={jobs}", *rights, snapshot.dump)
+    with client_program(client_programs(server_version(empty)), "pg_restore", *arguments, secret=empty.secret):
+        pass
+    restore_seconds = time.monotonic() - started
+    say(f"restored in {restore_seconds:.1f} s")
+    started = time.monotonic()
+    contents = verify_restored(snapshot, empty)
+    return Restored(
+        snapshot=snapshot,
+        database=empty,
+        contents=contents,
+        restore_seconds=round(restore_seconds, 3),
+        verify_seconds=round(time.monotonic() - started, 3),
+    )
+
+
+def verify_restored(snapshot: Snapshot, database: Database) -> Contents:
+    """Compare a database with the manifest of the snapshot that it was restored from.
+
+    :raises RestoreDiffersError: with every difference
+    """
+    with database.connection() as connection:
+        connection.execute(text("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        contents = read_contents(connection)
+        connection.execute(text("ROLLBACK"))
+    differences = compare(snapshot.contents, contents)
+    if differences:
+        table = Table(
+            f"{snapshot.id} and {database.secret.database}",
+            [(item.what, item.expected, item.found) for item in differences],
+            ["what", "in the snapshot", "restored"],
+        )
+        raise RestoreDiffersError(
+            f"what was restored from {snapshot.id} differs from what it was taken of, in {len(differences)} points",
+            problems=[
+                Problem("differs", f"expected {item.expected}, found {item.found}", where=item.what)
+                for item in differences
+            ],
+            remedy="Do not rely on this snapshot: take a new one, and find out what changed it.",
+            log=str(table),
+        )
+    return contents
+
+
+def prove_snapshot(
+    snapshot: Snapshot, database: Database, *, jobs: int = 2, say: Callable[[str], None] = print
+) -> Snapshot:
+    """Restore a snapshot into a scratch database, compare it with the manifest, and record that beside the manifest.
+
+    :param database: any database of the server that it is restored on
+    :returns: the snapshot with its proof
+    :raises SnapshotDamagedError, ProgramFailedError, RestoreDiffersError: where it cannot be relied on
+    """
+    with scratch_database(database, "snapshot") as scratch:
+        restored = fill_database(snapshot, scratch, jobs=jobs, say=say)
+    proof = Proof(
+        at=datetime.now(UTC),
+        seconds=round(restored.seconds, 3),
+        dump_digest=snapshot.dump_digest,
+        server=_version(database),
+    )
+    say(f"the same: {restored.contents.rows:,} rows in {len(restored.contents.tables)} tables")
+    return write_proof(snapshot, proof)
+
+
+def _version(database: Database) -> str:
+    with database.connection() as connection:
+        return str(connection.scalar(text("SHOW server_version")))
+
+
+def _make_room(database: Database, name: str, *, replace: bool) -> None:
+    with database.connection() as connection:
+        exists = connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name})
+    if exists and not replace:
+        raise DatabaseExistsError(
+            f"expected the name of a new database, found that there is one called {name}",
+            remedy="Choose another name, or drop it.",
+        )
+    if exists:
+        drop_database(database, name)

@@ -1,0 +1,111 @@
+"""Taking a snapshot: the dump, and the counts and checksums, all of one moment of the database."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
+
+from brainscore_ops.database.programs import client_program, client_programs, client_version
+from brainscore_ops.database.snapshots.contents import read_contents
+from brainscore_ops.database.snapshots.store import (
+    DUMP,
+    Snapshot,
+    SnapshotStore,
+    bytes_text,
+    file_digest,
+    write_manifest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy.engine import Connection
+
+    from brainscore_ops.database.connection import Database
+
+
+def take_snapshot(
+    database: Database,
+    store: SnapshotStore,
+    *,
+    deployment: str,
+    reason: str,
+    now: datetime | None = None,
+    say: Callable[[str], None] = print,
+) -> Snapshot:
+    """Dump a database, with a manifest that says what is in it.
+
+    ``pg_dump`` and the reading of counts and checksums share one exported snapshot of the database: whoever writes meanwhile is in
+    neither. What a killed one leaves has no manifest, and is none.
+
+    :param reason: why it is taken: ``weekly``, ``before migration 0005``
+    :raises ProgramsMissingError: where the server is newer than our programs
+    :raises ProgramFailedError: where ``pg_dump`` failed; nothing is left then
+    :raises DatabaseUnavailableError: where the database does not answer
+    """
+    moment, started = now or datetime.now(UTC), time.monotonic()
+    with _one_moment(database) as (connection, exported):
+        version_number = int(connection.scalar(text("SHOW server_version_num")))
+        programs = client_programs(version_number // 10000)
+        facts = connection.execute(text(_FACTS)).mappings().one()
+        folder = store.begin(moment)
+        try:
+            say(f"dumping {facts['database']} ({bytes_text(facts['database_bytes'])}) …")
+            dumping = client_program(
+                programs,
+                "pg_dump",
+                "--format=custom",
+                f"--file={folder / DUMP}",
+                f"--snapshot={exported}",
+                "--lock-wait-timeout=60s",
+                secret=database.secret,
+            )
+            with dumping:
+                contents = read_contents(connection)
+                say(f"counted {contents.rows:,} rows in {len(contents.tables)} tables")
+            dump = folder / DUMP
+            dump.chmod(0o600)
+            snapshot = Snapshot(
+                id=folder.name,
+                folder=folder,
+                taken_at=moment,
+                deployment=deployment,
+                reason=reason,
+                client=client_version(programs),
+                contents=contents,
+                dump_bytes=dump.stat().st_size,
+                dump_digest=file_digest(dump),
+                seconds=round(time.monotonic() - started, 3),
+                **facts,
+            )
+            write_manifest(snapshot)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+    say(f"dumped in {snapshot.seconds:.1f} s: {bytes_text(snapshot.dump_bytes)}")
+    return snapshot
+
+
+_FACTS = """
+SELECT current_database()::text AS database, current_setting('server_version') AS server,
+       pg_database_size(current_database()) AS database_bytes, pg_encoding_to_char(encoding)::text AS encoding,
+       datcollate::text AS collation, datctype::text AS character_type
+FROM pg_database WHERE datname = current_database()
+"""
+
+
+@contextmanager
+def _one_moment(database: Database) -> Iterator[tuple[Connection, str]]:
+    """A connection that sees the database as it is now, and the name under which others see the same."""
+    with database.connection() as connection:
+        connection.execute(text("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+        try:
+            yield connection, str(connection.scalar(text("SELECT pg_export_snapshot()")))
+        finally:
+            if not connection.invalidated:
+                connection.execute(text("ROLLBACK"))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from uv import find_uv_bin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,8 +51,9 @@ def library_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment with what the library's shared code needs, and pytest."""
     environment = tmp_path_factory.mktemp("library-environment")
     python = environment / "bin" / "python"
-    subprocess.run(["uv", "venv", "--quiet", "--clear", "--python", "3.11", environment], check=True, timeout=120)
-    install = ["uv", "pip", "install", "--quiet", "--only-binary", ":all:", "--compile-bytecode", "--python", python]
+    uv = find_uv_bin()
+    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", "3.11", environment], check=True, timeout=120)
+    install = [uv, "pip", "install", "--quiet", "--only-binary", ":all:", "--compile-bytecode", "--python", python]
     requirements = ["--overrides", LIBRARY / "overrides.txt", "-r", LIBRARY / "requirements.txt", "pytest"]
     subprocess.run([*install, *requirements], check=True, timeout=240)
     return python

@@ -98,7 +98,7 @@ def _compare_tables(name: str, expected: TableStructure, found: TableStructure, 
     for columns in sorted(expected.unique - found.unique):
         yield Difference(name, f"{_names(columns)} unique", "no such rule", "")
     for index in sorted(expected.indexes):
-        if not found.is_indexed(index[0]):
+        if not found.is_indexed(index[0]) and tuple(sorted(index)) not in expected.unique:
             yield Difference(name, f"an index on {_names(index)}", "none", later)
     for columns in sorted(found.unique - expected.unique - {tuple(sorted(found.primary_key))}):
         yield Difference(name, "no rule", f"{_names(columns)} unique", "stricter than needed")

@@ -1,9 +1,15 @@
+import os
+import signal
 import threading
+import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DataError
 
-from brainscore_ops.database.connection import Database, DatabaseUnavailableError
+from brainscore_ops.database.connection import Database, DatabaseUnavailableError, LockHeldError
+from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.settings import DatabaseSecret
 
 
@@ -76,3 +82,151 @@ def test_a_wrong_password_is_told_as_such(postgres):
         Database(secret).session() as session,
     ):
         session.execute(text("SELECT 1"))
+
+
+# --- A server that goes away and comes back --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mortal(tmp_path):
+    """A server of its own, to be killed, with a table in its database."""
+    server = EmbeddedPostgres(tmp_path / "server")
+    database = Database(DatabaseSecret.model_validate(server.start()), patience=20)
+    with database.session() as session:
+        session.execute(text("CREATE TABLE note (word text UNIQUE)"))
+    yield server, database
+    database.close()
+    server.destroy()
+
+
+def kill(server, database):
+    with database.session() as session:
+        folder = session.scalar(text("SHOW data_directory"))
+    os.kill(int((Path(folder) / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+
+
+def test_a_server_that_restarts_is_waited_for_with_a_message(mortal, capfd):
+    server, database = mortal
+    kill(server, database)
+    threading.Timer(0.5, server.start).start()
+    with database.session() as session:
+        session.execute(text("INSERT INTO note VALUES ('a')"))
+    assert count(database) == 1
+    assert "waiting for the database" in capfd.readouterr().err
+
+
+def test_a_transaction_that_loses_its_server_is_done_again_from_its_start(mortal):
+    server, database = mortal
+    attempts = []
+
+    def work(session):
+        attempts.append(session.scalar(text("SELECT pg_backend_pid()")))
+        session.execute(text("INSERT INTO note VALUES ('a')"))
+        if len(attempts) == 1:
+            server.stop()
+            threading.Timer(0.5, server.start).start()
+        session.execute(text("INSERT INTO note VALUES ('b')"))
+        return "done"
+
+    assert database.transact(work) == "done"
+    assert (len(attempts), count(database)) == (2, 2)
+
+
+def test_a_session_that_loses_its_server_says_so_and_leaves_nothing(mortal):
+    server, database = mortal
+    with pytest.raises(DatabaseUnavailableError) as error, database.session() as session:  # noqa: PT012
+        session.execute(text("INSERT INTO note VALUES ('a')"))
+        server.stop()
+        session.execute(text("INSERT INTO note VALUES ('b')"))
+    assert error.value.exit_code == 4
+    server.start()
+    assert count(database) == 0
+
+
+def test_patience_is_bounded(mortal):
+    server, database = mortal
+    impatient = Database(database.secret, patience=0.5)
+    assert count(impatient) == 0
+    server.stop()
+    started = time.monotonic()
+    with pytest.raises(DatabaseUnavailableError):
+        count(impatient)
+    assert time.monotonic() - started < 10
+
+
+def test_two_transactions_in_each_others_way_both_succeed(database):
+    with database.session() as session:
+        session.execute(text("CREATE TABLE account (id integer PRIMARY KEY, amount integer)"))
+        session.execute(text("INSERT INTO account VALUES (1, 0), (2, 0)"))
+    met = threading.Barrier(2, timeout=20)
+
+    def work(first, second):
+        attempts = []
+
+        def move(session):
+            session.execute(text(f"UPDATE account SET amount = amount + 1 WHERE id = {first}"))
+            if not attempts:
+                attempts.append(1)
+                met.wait()
+            session.execute(text(f"UPDATE account SET amount = amount + 1 WHERE id = {second}"))
+
+        database.transact(move)
+
+    threads = [threading.Thread(target=work, args=pair) for pair in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.session() as session:
+        assert session.execute(text("SELECT amount FROM account")).all() == [(2,), (2,)]
+
+
+def test_a_fault_of_the_transaction_itself_is_not_tried_again(notes):
+    attempts = []
+
+    def work(session):
+        attempts.append(1)
+        session.execute(text("SELECT 1 / 0"))
+
+    with pytest.raises(DataError):
+        notes.transact(work)
+    assert len(attempts) == 1
+
+
+# --- Shared locks ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_shared_lock_has_several_holders_and_keeps_out_who_wants_it_alone(database):
+    with database.lock("a", shared=True), database.lock("a", shared=True, wait=False) as second:
+        assert second
+        with database.lock("a", wait=False) as alone:
+            assert not alone
+    with database.lock("a", wait=False) as alone:
+        assert alone
+
+
+def test_who_waited_for_a_lock_in_vain_is_told_who_has_it(database, monkeypatch):
+    monkeypatch.setenv("BRAINSCORE_OPS_RUN", "20260101T000000-publish-abc123")
+    holder = database.beside(database.secret.database)
+    with (
+        holder.lock("a"),
+        pytest.raises(LockHeldError, match="20260101T000000-publish-abc123"),
+        database.lock("a", wait=0.2),
+    ):
+        pass
+    holder.close()
+
+
+def test_a_lock_that_is_held_on_is_taken_again_after_a_restart(mortal):
+    server, database = mortal
+    database.hold("a", seconds=1)
+    kill(server, database)
+    server.start()
+    assert count(database) == 0
+    other = database.beside(database.secret.database)
+    with other.lock("a", wait=False) as alone:
+        assert not alone
+    database.close()
+    with other.lock("a", wait=5) as alone:
+        assert alone
+    other.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import MetaData, Table, inspect, text
+from sqlalchemy import REAL, MetaData, Table, inspect, text
 from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.schema import CreateTable
 
@@ -13,12 +13,14 @@ from brainscore_ops.database.brainscore_tables import Base
 if TYPE_CHECKING:
     from sqlalchemy import Column
     from sqlalchemy.engine import Connection
+    from sqlalchemy.types import TypeEngine
 
 
 def stand_in_for_newest(connection: Connection) -> list[str]:
     """Let this transaction see what later revisions add, as it is before anybody filled it.
 
-    A table that is missing is empty; a column that is missing holds its default. They are temporary objects, which PostgreSQL
+    A table that is missing is empty; a column that is missing holds its default; one in single precision is read as the decimal
+    number that it shows. They are temporary objects, which PostgreSQL
     finds before the tables of the same name; they go when the caller's transaction is rolled back.
 
     :returns: the tables that something stands in for
@@ -30,13 +32,14 @@ def stand_in_for_newest(connection: Connection) -> list[str]:
         if table.name not in there:
             _make_empty(connection, table)
         else:
-            known = {column["name"] for column in inspector.get_columns(table.name)}
-            missing = [column for column in table.columns if column.name not in known]
-            if not missing:
+            known = {column["name"]: column["type"] for column in inspector.get_columns(table.name)}
+            if not any(column.name not in known or _is_single(known[column.name]) for column in table.columns):
                 continue
-            added = ", ".join(f'{_default(column)} AS "{column.name}"' for column in missing)
+            columns = ", ".join(
+                f'{_read(column, known.get(column.name))} AS "{column.name}"' for column in table.columns
+            )
             connection.execute(
-                text(f'CREATE TEMPORARY VIEW "{table.name}" AS SELECT t.*, {added} FROM public."{table.name}" AS t')
+                text(f'CREATE TEMPORARY VIEW "{table.name}" AS SELECT {columns} FROM public."{table.name}" AS t')
             )
         replaced.append(table.name)
     return replaced
@@ -54,7 +57,14 @@ def _make_empty(connection: Connection, table: Table) -> None:
     connection.execute(CreateTable(bare, include_foreign_key_constraints=[]))
 
 
-def _default(column: Column[object]) -> str:
-    kind = column.type.compile(dialect=dialect())  # type: ignore[no-untyped-call]
-    default = getattr(column.server_default, "arg", None)
-    return f"CAST({'NULL' if default is None else repr(str(default))} AS {kind})"
+def _read(column: Column[object], there: TypeEngine[object] | None) -> str:
+    """The expression that has a column's value, as revision 0002 and its followers would have it."""
+    if there is None:
+        default = getattr(column.server_default, "arg", None)
+        kind = column.type.compile(dialect=dialect())  # type: ignore[no-untyped-call]
+        return f"CAST({'NULL' if default is None else repr(str(default))} AS {kind})"
+    return f't."{column.name}"::text::double precision' if _is_single(there) else f't."{column.name}"'
+
+
+def _is_single(kind: TypeEngine[object]) -> bool:
+    return isinstance(kind, REAL)

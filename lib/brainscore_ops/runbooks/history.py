@@ -11,6 +11,7 @@ from brainscore_ops.database.ops_tables import Run
 from brainscore_ops.errors import UsageError
 from brainscore_ops.runbooks.ledger import entry_of, mark_lost
 from brainscore_ops.runbooks.records import RecordChangedError, read_record
+from brainscore_ops.runbooks.scraps import read_scraps
 from brainscore_ops.runbooks.states import RunState
 
 if TYPE_CHECKING:
@@ -74,6 +75,22 @@ def list_runs(
     with database.session() as session:
         found = session.scalars(select(Run).where(*wanted).order_by(Run.started_at.desc(), Run.id.desc()).limit(limit))
         return [entry_of(row) for row in found]
+
+
+def recorded_scraps(outputs: Path, runbook: str) -> list[dict[str, Any]]:
+    """What every run of a runbook that succeeded handed on, by its records alone, the oldest first.
+
+    :param outputs: the records of a deployment; they say what happened there to whoever cannot reach its database
+    """
+    found = []
+    for path in sorted(outputs.glob(f"{runbook}/????-??-??/*.ipynb")):
+        try:
+            record = read_record(path)
+        except RecordChangedError:
+            continue
+        if record.run["state"] == RunState.SUCCEEDED:
+            found.append(read_scraps(record.notebook))
+    return found
 
 
 def find_run(database: Database, reference: str) -> RunEntry:

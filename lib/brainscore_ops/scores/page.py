@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brainscore_ops.scores.identifiers import parts
-from brainscore_ops.scores.leaderboard import RULE
+from brainscore_ops.scores.leaderboard import RULE, leaderboard
 from brainscore_ops.scores.table import FAILED
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
+    from sqlalchemy.orm import Session
 
+    from brainscore_ops.database.connection import Database
     from brainscore_ops.scores.leaderboard import Benchmark, Cell, Leaderboard, Row
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -45,6 +47,12 @@ def page_files(leaderboard: Leaderboard) -> dict[str, bytes]:
     """The site's files, in the order in which they are written: name → content."""
     texts = {JSON_FILE: leaderboard.to_json(), CSV_FILE: _csv(leaderboard), PAGE: _page(leaderboard)}
     return {name: text.encode() for name, text in texts.items()}
+
+
+def published_bytes(source: Database | Session, *, domain: str) -> bytes:
+    """What the public sees of a domain, as one text: the site's files, the table first. Equal bytes are equal sites."""
+    files = page_files(leaderboard(source, domain=domain))
+    return b"\n".join([files[CSV_FILE], files[JSON_FILE], files[PAGE]])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from brainscore_ops.database.connection import Database
-from brainscore_ops.database.schema import require_newest
+from brainscore_ops.database.schema import MIGRATION_LOCK, require_newest
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.settings import Deployment, ForgeSecret, find_workspace, load_deployment, resolve_secret
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from brainscore_ops.forge.mirror import Mirror
 
 RUN_VARIABLE = "BRAINSCORE_OPS_RUN"
+MIGRATION_SECONDS = 600
+"""How long a run waits for a migration that is going on."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +86,16 @@ class Context(Shown):
 def open_deployment(name: str) -> Context:
     """Load a deployment's settings and reach its database.
 
+    The run then shares the lock that a migration wants for itself: no migration starts under it, and it waits for one that is
+    going on.
+
     :raises UnknownDeploymentError, BadSettingsError, SecretError: where the deployment is not described as it has to be
     :raises DatabaseUnavailableError: where the database does not answer
+    :raises LockHeldError: where a migration goes on for longer than is waited
     :raises SchemaOutdatedError: where it has not been migrated
     """
     deployment = load_deployment(name, find_workspace())
     database = Database.of(deployment)
+    database.hold(MIGRATION_LOCK, seconds=MIGRATION_SECONDS)
     require_newest(database)
     return Context(deployment=deployment, database=database, run_id=os.environ.get(RUN_VARIABLE))

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from brainscore_ops.database.migrating.checks import drift, orphans
 from brainscore_ops.database.migrating.errors import MigrationFailedError
-from brainscore_ops.database.schema import MIGRATION_LOCK, Applied, apply, read_revision
+from brainscore_ops.database.migrating.statements import in_one_line
+from brainscore_ops.database.schema import MIGRATION_LOCK, Applied, apply, find_revision, read_revision
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Problem
 
@@ -33,7 +34,16 @@ class Outcome(Shown):
 
     message: str
     revision: str | None
+    """Where it is now."""
     applied: tuple[Applied, ...] = field(default=())
+
+    @property
+    def summary(self) -> list[dict[str, str]]:
+        """What a record says of it: the rules of other deployments' migrations read that."""
+        return [
+            {"revision": step.revision, "direction": step.direction, "sql_digest": find_revision(step.revision).digest}
+            for step in self.applied
+        ]
 
     def table(self) -> Table:
         rows = [[step.revision, step.direction, f"{step.seconds:.2f} s"] for step in self.applied]
@@ -41,45 +51,58 @@ class Outcome(Shown):
 
 
 def migrate(
-    database: Database, plan: MigrationPlan, *, repair: bool, wait_seconds: float, run_id: str | None = None
+    database: Database,
+    plan: MigrationPlan,
+    *,
+    dry_run: bool = False,
+    repair: bool = False,
+    wait_seconds: float = 0,
+    run_id: str | None = None,
 ) -> Outcome:
     """Apply a plan to the database that it was made for: all of it, or nothing.
 
     Runs that are going on are waited for, and none starts meanwhile. A lock that is not had soon is given up and tried again,
     so that nobody waits behind it for long.
 
+    :param dry_run: leave the database alone
     :raises LockHeldError: runs went on for longer than ``wait_seconds``
-    :raises MigrationFailedError: the database changed since the plan was made, or did not give its locks; it is as it was
+    :raises ConditionBrokenError: rows that a revision does not allow, where they are not to be repaired
+    :raises MigrationFailedError: the database changed since the plan was made, or a statement failed; it is as it was
     """
+    if dry_run:
+        return Outcome(f"A dry run: the database was left at {plan.current}", plan.current)
+    if not plan.steps:
+        return Outcome(f"The schema was at {plan.target} before", plan.target)
     with database.lock(MIGRATION_LOCK, wait=max(wait_seconds, 0.1)):
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return Outcome(
-                    f"The schema is at {plan.target}", plan.target, tuple(_apply_once(database, plan, repair, run_id))
-                )
-            except OperationalError as error:
+                applied = _apply_once(database, plan, repair, run_id)
+            except DBAPIError as error:
                 if getattr(error.orig, "pgcode", None) != _LOCK_NOT_AVAILABLE or attempt == ATTEMPTS:
                     raise MigrationFailedError(
-                        f"could not be applied, after {attempt} attempts: {str(error.orig).strip()}",
-                        remedy="The database is as it was. Look who holds locks on its tables (pg_stat_activity), then run this "
-                        "again.",
+                        f"a statement failed, in attempt {attempt}: {str(error.orig).strip()}",
+                        problems=[Problem("statement", in_one_line(error.statement or ""))],
+                        remedy="Everything was rolled back: the database is as it was. Mend what is named, or look who holds "
+                        "locks on its tables (pg_stat_activity), then run this again.",
                     ) from error
                 print(f"no lock within {LOCK_SECONDS} s, trying again ({attempt} of {ATTEMPTS})", file=sys.stderr)  # noqa: T201
                 time.sleep(attempt)
+            else:
+                return Outcome(f"The schema is at {plan.target}", plan.target, tuple(applied))
     raise AssertionError  # the last attempt returned or raised
 
 
-def verify(database: Database, plan: MigrationPlan) -> Outcome:
+def verify(database: Database, outcome: Outcome) -> Outcome:
     """Look at the database itself.
 
-    :raises MigrationFailedError: it is not at the target, or not as the target makes it
+    :raises MigrationFailedError: it is not where the migration left it, or not as that revision makes it
     """
     with database.engine.connect() as connection, connection.begin() as transaction:
         found = read_revision(connection)
         problems = [*drift(connection), *orphans(connection)]
         transaction.rollback()
-    if found != plan.target:
-        problems.insert(0, Problem("revision", f"expected {plan.target}, found {found}"))
+    if found != outcome.revision:
+        problems.insert(0, Problem("revision", f"expected {outcome.revision}, found {found}"))
     if problems:
         raise MigrationFailedError(
             "the database is not as the migration should have left it",

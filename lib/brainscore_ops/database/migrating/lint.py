@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CONTRACTING = {
     "ban-drop-column": "drops a column",
     "ban-drop-table": "drops a table",
+    "ban-drop-constraint": "drops a rule that code may rely on",
     "ban-drop-database": "drops a database",
     "ban-truncate-cascade": "empties tables",
     "renaming-column": "renames a column",

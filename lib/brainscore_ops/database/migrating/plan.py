@@ -32,11 +32,6 @@ class MigrationPlan(Shown):
             f"-- {direction} {revision.id}\n{revision.sql(direction)}" for revision, direction in self.steps
         )
 
-    @property
-    def applied(self) -> list[dict[str, str]]:
-        """What the record of a run says that it applied: :func:`insist_on_rules` of another deployment reads it."""
-        return [{"revision": r.id, "direction": direction, "sql_digest": r.digest} for r, direction in self.steps]
-
     def table(self) -> Table:
         if not self.steps:
             return Table(f"The schema is at {self.target}: nothing to do", [])

@@ -15,6 +15,10 @@ from brainscore_ops.database.migrating.checks import drift, orphans
 from brainscore_ops.database.migrating.errors import RehearsalError
 from brainscore_ops.database.migrating.statements import TimedStatement, in_one_line, watch_statements
 from brainscore_ops.database.schema import Applied, apply
+from brainscore_ops.database.snapshots.restoring import fill_database
+from brainscore_ops.database.snapshots.scratch import scratch_database
+from brainscore_ops.database.snapshots.store import SnapshotStore, newest_snapshot
+from brainscore_ops.database.snapshots.taking import take_snapshot
 from brainscore_ops.database.structure import read_structure
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Problem
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
     from brainscore_ops.database.connection import Database
     from brainscore_ops.database.migrating.plan import MigrationPlan
+    from brainscore_ops.settings import Deployment
 
 
 SHOWN_SECONDS = 0.01
@@ -71,6 +76,42 @@ class Rehearsal(Shown):
         if self.leaderboard_changes:
             rows[-2] = ["leaderboard", "changed by the repair", "\n".join(self.leaderboard_changes[:MOST_CHANGES])]
         return Table(f"Rehearsed on a copy in {self.seconds:.2f} s", rows, ["", "took", "locks, or what was looked at"])
+
+
+def rehearse_on_copy(
+    database: Database,
+    deployment: Deployment,
+    plan: MigrationPlan,
+    *,
+    published: Callable[[Session], bytes],
+    repair: bool,
+    say: Callable[[str], None] = print,
+) -> Rehearsal | None:
+    """Restore the newest snapshot of a database beside it, and :func:`rehearse` there.
+
+    Where there is no snapshot of the revision that the database has, one is taken first. The database itself is only read.
+
+    :returns: None where the plan is empty
+    """
+    if not plan.steps:
+        return None
+    store = SnapshotStore.of(deployment)
+    snapshot = newest_snapshot(store)
+    if snapshot is None or snapshot.revision != plan.current:
+        say(f"there is no snapshot of revision {plan.current} yet: taking one")
+        snapshot = take_snapshot(
+            database, store, deployment=deployment.name, reason=f"rehearsal of {plan.target}", say=say
+        )
+    with scratch_database(database, "migrate") as copy:
+        restored = fill_database(snapshot, copy, jobs=deployment.snapshots.jobs, say=say)
+        return rehearse(
+            copy,
+            plan,
+            snapshot=snapshot.id,
+            restore_seconds=restored.restore_seconds,
+            published=published,
+            repair=repair,
+        )
 
 
 def rehearse(

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.database.migrating.errors import MigrationRefusedError
 from brainscore_ops.database.schema import BRAINSCORE_REVISION, DOWNGRADE, UPGRADE, revision_ids
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Problem
+from brainscore_ops.settings import Deployment, deployment_names, load_deployment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from brainscore_ops.database.migrating.lint import Lint
     from brainscore_ops.database.migrating.plan import MigrationPlan
+
+
+RUNBOOK = "migrate"
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,27 @@ class Verdict(Shown):
         return Table(
             "The rules are met" if all(r.passed for r in self.rules) else "Refused", rows, ["", "rule", "found"]
         )
+
+
+def collect_evidence(
+    deployment: Deployment, recorded_scraps: Callable[[Path, str], Iterable[Mapping[str, Any]]]
+) -> dict[str, set[tuple[str, str]]]:
+    """What was applied where it has to run before it runs on a deployment, as the records there tell.
+
+    :param recorded_scraps: a deployment's outputs and a runbook → what its runs that succeeded handed on
+    :returns: tier → (revision, SQL digest)
+    """
+    evidence: dict[str, set[tuple[str, str]]] = {str(tier): set() for tier in deployment.rules.migrated_after}
+    for name in deployment_names(deployment.workspace):
+        other = load_deployment(name, deployment.workspace)
+        if str(other.tier) in evidence:
+            evidence[str(other.tier)] |= {
+                (step["revision"], step["sql_digest"])
+                for scraps in recorded_scraps(other.outputs, RUNBOOK)
+                for step in scraps.get("applied", [])
+                if step["direction"] == UPGRADE
+            }
+    return evidence
 
 
 def judge(

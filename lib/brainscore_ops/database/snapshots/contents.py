@@ -32,13 +32,13 @@ SELECT format('%I.%I', n.nspname, c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND {_USER_SCHEMA}
 ORDER BY 1
-"""  # noqa: S608 - constants
+"""
 _SEQUENCES = f"""
 SELECT format('%I.%I', n.nspname, c.relname)
 FROM pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relpersistence <> 't' AND {_USER_SCHEMA}
 ORDER BY 1
-"""  # noqa: S608 - constants
+"""
 _OBJECTS = f"""
 WITH relation AS (
     SELECT c.oid, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -52,7 +52,7 @@ SELECT
     (SELECT count(*) FROM pg_trigger JOIN relation ON relation.oid = tgrelid WHERE NOT tgisinternal) AS triggers,
     (SELECT count(*) FROM relation WHERE relkind IN ('v', 'm')) AS views,
     (SELECT count(*) FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE {_USER_SCHEMA}) AS functions
-"""  # noqa: S608 - constants; NOT NULL is a constraint of its own in newer servers only
+"""
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def _table_content(connection: Connection, name: str) -> TableContent:
 
 
 def _last_number(connection: Connection, name: str) -> int:
-    row = connection.execute(text(f"SELECT last_value, is_called FROM {_literal(name)}")).one()  # noqa: S608 - as above
+    row = connection.execute(text(f"SELECT last_value, is_called FROM {_literal(name)}")).one()
     return int(row[0]) if row[1] else int(row[0]) - 1
 
 

@@ -8,7 +8,6 @@ import os
 import secrets
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.database.snapshots.contents import Contents
@@ -16,6 +15,8 @@ from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Fault, StepFailedError, UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from brainscore_ops.settings import Deployment
 
 DUMP = "database.dump"

@@ -40,8 +40,8 @@ def take_snapshot(
 ) -> Snapshot:
     """Dump a database, with a manifest that says what is in it.
 
-    ``pg_dump`` and the reading of counts and checksums share one exported snapshot of the database: whoever writes meanwhile is in
-    neither. What a killed one leaves has no manifest, and is none.
+    ``pg_dump`` and the reading of counts and checksums share one exported snapshot of the database: whoever writes meanwhile is
+    in neither. What a killed one leaves has no manifest, and is none.
 
     :param reason: why it is taken: ``weekly``, ``before migration 0005``
     :raises ProgramsMissingError: where the server is newer than our programs

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -134,6 +137,74 @@ def test_a_run_outlives_its_database_and_is_entered_by_the_next(bench, tmp_path,
         server.destroy()
 
 
+def test_a_run_whose_database_is_killed_and_started_again_in_the_middle_goes_on(bench, tmp_path):
+    server = EmbeddedPostgres(tmp_path / "mortal")
+    try:
+        write_secret(bench.deployment.secrets_file, "test/database", server.start())
+        database = bench.database()
+        upgrade(database)
+        count = "with database.session() as session:\n    print(session.scalar(text('SELECT count(*) FROM run')))"
+        bench.write(
+            "toy",
+            "from sqlalchemy import text\n"
+            "from brainscore_ops.database.connection import Database\n"
+            "from brainscore_ops.settings import load_deployment\n"
+            f"database = Database.of(load_deployment('test'))\n{count}",
+            count,
+        )
+
+        def kill_after_the_first(step):
+            if step.step == "one" and step.seconds is not None:
+                kill(database)
+                threading.Timer(1, server.start).start()
+
+        result = run_runbook("toy", {}, triggered_by="test", on_step=kill_after_the_first)
+        assert (result.state, result.notes) == (RunState.SUCCEEDED, ())
+        assert [(entry.id, entry.state) for entry in list_runs(database)] == [(result.id, RunState.SUCCEEDED)]
+    finally:
+        database.close()
+        server.destroy()
+
+
+def kill(database):
+    with database.session() as session:
+        folder = session.scalar(text("SHOW data_directory"))
+    os.kill(int((Path(folder) / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+
+
+def test_a_run_that_goes_on_is_not_lost_when_a_restart_took_its_lock(bench, database):
+    """The driver of a long step asks the database for nothing, and does not notice."""
+    ledger = DatabaseLedger(bench.deployment)
+    ledger.open(an_entry(process=os.getpid(), started_at=datetime.now(UTC)))
+    with database.session() as session:
+        session.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
+            )
+        )
+    assert mark_lost(database) == []
+    assert ledger.close(an_entry(state=RunState.SUCCEEDED, ended_at=datetime.now(UTC))) == ""
+    assert [entry.state for entry in list_runs(database)] == [RunState.SUCCEEDED]
+
+
+def test_a_run_on_an_older_schema_is_kept_in_a_file_until_there_is_a_place_for_it(bench, tmp_path):
+    server = EmbeddedPostgres(tmp_path / "older")
+    try:
+        write_secret(bench.deployment.secrets_file, "test/database", server.start())
+        database = bench.database()
+        upgrade(database, "0001")
+        bench.write("toy", "1")
+        result = bench.run()
+        assert result.state is RunState.SUCCEEDED
+        assert "the next run enters it" in result.notes[0]
+        upgrade(database)
+        following = bench.run()
+        assert {entry.id for entry in list_runs(database)} == {result.id, following.id}
+    finally:
+        database.close()
+        server.destroy()
+
+
 def test_a_runbook_may_be_recorded_in_a_file_where_no_database_is(bench, database):
     bench.write("score_pair", "number", folder="scoring", ledger="file")
     bench.deployment.secrets_file.unlink()  # as on a compute node: no way to a database
@@ -185,7 +256,7 @@ def test_a_file_that_is_no_entry_is_told(bench, database, content):
 
 def test_the_last_word_of_a_driver_that_was_taken_for_lost_counts(bench, database):
     ledger = DatabaseLedger(bench.deployment)
-    entry = an_entry()
+    entry = an_entry(host="another-machine")  # of which nobody here can tell whether its processes live
     ledger.open(entry)
     # The connection that holds its lock is cut, as a restart of the server does.
     with database.session() as session:

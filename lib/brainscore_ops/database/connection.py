@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import URL, Engine, create_engine, text
@@ -154,7 +154,8 @@ class Database:
                 yield held
             finally:
                 if held and not connection.invalidated:
-                    connection.execute(text(f"SELECT pg_advisory_unlock{kind}(:number)"), {"number": number})
+                    with suppress(DBAPIError):  # a lock is gone with its connection
+                        connection.execute(text(f"SELECT pg_advisory_unlock{kind}(:number)"), {"number": number})
 
     def hold(self, name: str, *, seconds: float) -> None:
         """Share the lock of that name until :meth:`close`; a connection that is lost meanwhile takes it again.

@@ -98,8 +98,7 @@ class DatabaseLedger:
             said = error.message if isinstance(error, UnavailableError) else type(error).__name__
             return f"The database could not be told how this run ended ({said}). It is kept in {path}; the next run enters it."
         finally:
-            with suppress(SQLAlchemyError):  # a lock is gone with its connection
-                self._open.close()
+            self._open.close()
         return ""
 
 

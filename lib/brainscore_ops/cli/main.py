@@ -19,6 +19,7 @@ from brainscore_ops.errors import OpsError, UsageError
 COMMANDS = {
     "catalog": ("library", "catalog"),
     "changes": ("library", "changes"),
+    "db": ("db", "db"),
     "demo": ("demo", "demo"),
     "down": ("services", "down"),
     "gate": ("submissions", "gate"),

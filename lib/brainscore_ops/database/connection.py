@@ -88,7 +88,7 @@ class Database:
 
     def beside(self, name: str) -> Database:
         """Another database of the same server, whether it is there or not."""
-        return Database(self.secret.model_copy(update={"database": name}))
+        return Database(self.secret.model_copy(update={"database": name}), patience=self._patience)
 
     @contextmanager
     def session(self) -> Iterator[Session]:

@@ -74,8 +74,7 @@ def client_version(folder: Path) -> str:
 def client_environment(secret: DatabaseSecret) -> Iterator[dict[str, str]]:
     """The environment in which client programs find a database as ``service=ops``.
 
-    The password stands in a file that only we may read, and that is gone at the end: neither a command line nor a variable has
-    it.
+    The password stands in a file that only we may read, and that is gone at the end: no command line and no variable has it.
     """
     with tempfile.TemporaryDirectory(prefix="brainscore-ops-") as folder:
         service, passwords = Path(folder, "service"), Path(folder, "passwords")

@@ -113,9 +113,11 @@ class SnapshotSettings(_Settings):
     keep_weeks: Annotated[int, Field(gt=0)] = 8
     """The newest of each week is kept for so many weeks …"""
     keep_months: Annotated[int, Field(ge=0)] = 12
-    """… and the newest of each month for so many months."""
+    """… the newest of each month for so many months …"""
+    keep_days: Annotated[int, Field(ge=0)] = 7
+    """… and every one of the last so many days: those that were taken before a change are wanted right after it."""
     jobs: Annotated[int, Field(gt=0)] = 2
-    """How many tables are dumped and restored at the same time."""
+    """How many tables are restored at the same time."""
 
 
 class Deployment(_Settings):

@@ -20,7 +20,8 @@ from brainscore_ops.database.snapshots.store import (
     list_snapshots,
     newest_snapshot,
 )
-from brainscore_ops.database.snapshots.taking import take_snapshot
+from brainscore_ops.database.snapshots.swapping import SwapFailedError, Swapped, swap_databases
+from brainscore_ops.database.snapshots.taking import SnapshotFailedError, take_snapshot
 
 __all__ = [
     "Contents",
@@ -32,7 +33,10 @@ __all__ = [
     "Restored",
     "Snapshot",
     "SnapshotDamagedError",
+    "SnapshotFailedError",
     "SnapshotStore",
+    "SwapFailedError",
+    "Swapped",
     "TableContent",
     "compare",
     "find_snapshot",
@@ -43,6 +47,7 @@ __all__ = [
     "remove_leftovers",
     "restore_snapshot",
     "scratch_database",
+    "swap_databases",
     "take_snapshot",
     "verify_restored",
 ]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from sqlalchemy.engine import Connection
+
+    from brainscore_ops.database.connection import Database
 
 _SETTINGS = {
     "TimeZone": "UTC",
@@ -22,9 +25,10 @@ _SETTINGS = {
     "xmlbinary": "base64",
     "search_path": "pg_catalog",
     "statement_timeout": "0",
+    "lock_timeout": "60s",
     "idle_in_transaction_session_timeout": "0",
 }
-"""Settings that decide how a row reads as text; and a long read must not be cut short."""
+"""Settings that decide how a row reads as text; a long read must not be cut short, nor wait for ever for a locked table."""
 
 _USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 _TABLES = f"""
@@ -109,10 +113,9 @@ class Difference:
 def read_contents(connection: Connection) -> Contents:
     """Read what a database holds, in the transaction of the connection; the rows stay on the server.
 
-    To be stable, the transaction has to be ``REPEATABLE READ``.
+    :param connection: of :func:`one_moment`, so that all tables are read as of the same
     """
-    for name, value in _SETTINGS.items():
-        connection.execute(text("SELECT set_config(:name, :value, true)"), {"name": name, "value": value})
+    use_stable_texts(connection)
     tables = connection.scalars(text(_TABLES)).all()
     return Contents(
         revision=_revision(connection, tables),
@@ -120,6 +123,31 @@ def read_contents(connection: Connection) -> Contents:
         sequences={name: _last_number(connection, name) for name in connection.scalars(text(_SEQUENCES)).all()},
         objects={name: int(count) for name, count in connection.execute(text(_OBJECTS)).mappings().one().items()},
     )
+
+
+@contextmanager
+def one_moment(database: Database) -> Iterator[Connection]:
+    """A connection that sees a database as it is now, whoever writes meanwhile, and that writes nothing.
+
+    :raises DatabaseUnavailableError: where the database does not answer
+    """
+    with database.connection():
+        pass  # waited for, and told in words, where it is away
+    isolated = database.engine.connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    with isolated as connection, connection.begin():
+        yield connection
+
+
+def use_stable_texts(connection: Connection) -> None:
+    """Have values read as the same texts everywhere, for the rest of the transaction."""
+    for name, value in _SETTINGS.items():
+        connection.execute(text("SELECT set_config(:name, :value, true)"), {"name": name, "value": value})
+
+
+def count_rows(connection: Connection) -> dict[str, int]:
+    """The rows of each table, by qualified name."""
+    names = connection.scalars(text(_TABLES)).all()
+    return {name: int(connection.scalar(text(f"SELECT count(*) FROM ONLY {_literal(name)}")) or 0) for name in names}
 
 
 def compare(expected: Contents, found: Contents) -> list[Difference]:

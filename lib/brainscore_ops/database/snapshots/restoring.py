@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 
 from brainscore_ops.database.programs import client_program, client_programs, server_version
-from brainscore_ops.database.snapshots.contents import Contents, compare, read_contents
-from brainscore_ops.database.snapshots.scratch import create_database, drop_database, scratch_database
-from brainscore_ops.database.snapshots.store import Proof, Snapshot, write_proof
+from brainscore_ops.database.snapshots.contents import Contents, compare, one_moment, read_contents
+from brainscore_ops.database.snapshots.scratch import (
+    create_database,
+    drop_database,
+    literal,
+    quoted,
+    scratch_database,
+)
+from brainscore_ops.database.snapshots.store import Proof, Snapshot, reject, write_proof
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Fault, Problem, RefusedError, StepFailedError
+
+RESTORING, RESTORED = "brainscore_ops: restoring", "brainscore_ops: restored from"
+"""What a restored database's comment starts with: only such a one is ever overwritten."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,11 +90,11 @@ def restore_snapshot(
 
     :param server_database: any database of the server that it is restored on
     :param into: the new database's name
-    :param replace: whether a database of that name is dropped first
+    :param replace: whether a database of that name is dropped first, if an earlier restore made it
     :param owners: whether tables get the owners and the rights that they had; the server has to know those roles
     :param jobs: how many tables are restored at the same time
     :raises SnapshotDamagedError: where the dump is not what the manifest says; nothing was touched
-    :raises DatabaseExistsError: where there is a database of that name
+    :raises DatabaseExistsError: where there is a database of that name, or one that no restore made
     :raises ProgramFailedError: where ``pg_restore`` failed; the new database is dropped
     :raises RestoreDiffersError: where what came out is not what went in; the new database is dropped
     """
@@ -102,11 +111,27 @@ def restore_snapshot(
     )
     restored = server_database.beside(into)
     try:
-        return fill_database(snapshot, restored, owners=owners, jobs=jobs, say=say)
+        _remark(server_database, into, f"{RESTORING} {snapshot.id}")
+        filled = fill_database(snapshot, restored, owners=owners, jobs=jobs, say=say)
+        _remark(server_database, into, f"{RESTORED} {snapshot.id}")
+        return filled
     except BaseException:
         restored.close()
         drop_database(server_database, into)
         raise
+
+
+def reuse_restored(snapshot: Snapshot, server_database: Database, name: str) -> Restored | None:
+    """The database of that name, if an earlier restore made it from this snapshot and it is still the same; otherwise None."""
+    if _remark_of(server_database, name) != f"{RESTORED} {snapshot.id}":
+        return None
+    database, started = server_database.beside(name), time.monotonic()
+    try:
+        contents = verify_restored(snapshot, database)
+    except RestoreDiffersError:  # somebody worked in it
+        database.close()
+        return None
+    return Restored(snapshot, database, contents, 0.0, round(time.monotonic() - started, 3))
 
 
 def fill_database(
@@ -141,10 +166,8 @@ def verify_restored(snapshot: Snapshot, database: Database) -> Contents:
 
     :raises RestoreDiffersError: with every difference
     """
-    with database.connection() as connection:
-        connection.execute(text("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+    with one_moment(database) as connection:
         contents = read_contents(connection)
-        connection.execute(text("ROLLBACK"))
     differences = compare(snapshot.contents, contents)
     if differences:
         table = Table(
@@ -153,7 +176,8 @@ def verify_restored(snapshot: Snapshot, database: Database) -> Contents:
             ["what", "in the snapshot", "restored"],
         )
         raise RestoreDiffersError(
-            f"what was restored from {snapshot.id} differs from what it was taken of, in {len(differences)} points",
+            f"what was restored from {snapshot.id} is not what it was taken of: "
+            f"{len(differences)} difference{'s' if len(differences) > 1 else ''}",
             problems=[
                 Problem("differs", f"expected {item.expected}, found {item.found}", where=item.what)
                 for item in differences
@@ -174,7 +198,11 @@ def prove_snapshot(
     :raises SnapshotDamagedError, ProgramFailedError, RestoreDiffersError: where it cannot be relied on
     """
     with scratch_database(database, "snapshot") as scratch:
-        restored = fill_database(snapshot, scratch, jobs=jobs, say=say)
+        try:
+            restored = fill_database(snapshot, scratch, jobs=jobs, say=say)
+        except RestoreDiffersError as error:
+            reject(snapshot, f"restored on {datetime.now(UTC):%Y-%m-%d}, it was not the same: {error.problems[0]}")
+            raise
     proof = Proof(
         at=datetime.now(UTC),
         seconds=round(restored.seconds, 3),
@@ -193,10 +221,24 @@ def _version(database: Database) -> str:
 def _make_room(database: Database, name: str, *, replace: bool) -> None:
     with database.connection() as connection:
         exists = connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name})
-    if exists and not replace:
+    if not exists:
+        return
+    if not replace or not (_remark_of(database, name) or "").startswith((RESTORING, RESTORED)):
         raise DatabaseExistsError(
-            f"expected the name of a new database, found that there is one called {name}",
-            remedy="Choose another name, or drop it.",
+            f"expected the name of a new database, found that there is one called {name}"
+            + (", which no restore made" if replace else ""),
+            remedy="Choose another name" + ("." if replace else ", or say that it is to be overwritten."),
         )
-    if exists:
-        drop_database(database, name)
+    drop_database(database, name)
+
+
+def _remark(database: Database, name: str, remark: str) -> None:
+    with database.connection() as connection:
+        connection.execute(text(f"COMMENT ON DATABASE {quoted(name)} IS {literal(remark)}"))
+
+
+def _remark_of(database: Database, name: str) -> str | None:
+    statement = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = :name"
+    with database.connection() as connection:
+        remark: str | None = connection.scalar(text(statement), {"name": name})
+    return remark

@@ -77,7 +77,7 @@ def create_database(
 ) -> None:
     """Make an empty database on the same server; what is not given is as in the server's template."""
     options = {"ENCODING": encoding, "LC_COLLATE": collation, "LC_CTYPE": character_type}
-    chosen = "".join(f" {option} {_literal(value)}" for option, value in options.items() if value)
+    chosen = "".join(f" {option} {literal(value)}" for option, value in options.items() if value)
     with database.connection() as connection:
         connection.execute(text(f"CREATE DATABASE {quoted(name)} TEMPLATE template0{chosen}"))
 
@@ -93,7 +93,8 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""').replace(":", r"\:") + '"'
 
 
-def _literal(value: str) -> str:
+def literal(value: str) -> str:
+    """A text as a constant in a statement."""
     return "'" + value.replace("'", "''").replace(":", r"\:") + "'"
 
 

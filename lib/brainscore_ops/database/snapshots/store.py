@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from brainscore_ops.settings import Deployment
 
 DUMP = "database.dump"
+REJECTION = "rejected.json"
 MANIFEST = "manifest.json"
 PROOF = "proof.json"
 MANIFEST_VERSION = 1
@@ -78,6 +80,8 @@ class Snapshot(Shown):
     """How long it took."""
     proof: Proof | None = None
     problem: str = ""
+    is_finished: bool = True
+    """Whether it has a manifest: what has none is under way, or was left by a killed run."""
 
     @property
     def is_good(self) -> bool:
@@ -229,6 +233,17 @@ def write_proof(snapshot: Snapshot, proof: Proof) -> Snapshot:
     return replace(snapshot, proof=proof)
 
 
+def reject(snapshot: Snapshot, problem: str) -> None:
+    """Record that a snapshot is no good: it stays where it is, is shown with the problem, and is never relied on."""
+    _write_document(snapshot.folder / REJECTION, {"problem": problem, "at": datetime.now(UTC).isoformat()})
+
+
+def remove_snapshot(snapshot: Snapshot) -> None:
+    """Remove a snapshot or what is left of one; killed in the middle, what is left has no manifest and is none."""
+    (snapshot.folder / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(snapshot.folder)
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
@@ -245,7 +260,7 @@ def bytes_text(count: int) -> str:
     return f"{size:.1f} TB"
 
 
-_NOT_IN_MANIFEST = {"folder", "proof", "problem", "contents"}
+_NOT_IN_MANIFEST = {"folder", "proof", "problem", "contents", "is_finished"}
 
 
 def _manifest_of(snapshot: Snapshot) -> dict[str, Any]:
@@ -270,7 +285,7 @@ def _read(folder: Path) -> Snapshot:
         if snapshot.id != folder.name:
             raise ValueError(f"the id {snapshot.id}")
     except FileNotFoundError:
-        return _broken(folder, "it was never finished: there is no manifest")
+        return replace(_broken(folder, "it was never finished: there is no manifest"), is_finished=False)
     except (ValueError, KeyError, TypeError, OSError) as error:
         return _broken(folder, f"its manifest cannot be read: {error!r}")
     if not snapshot.dump.is_file():
@@ -278,21 +293,34 @@ def _read(folder: Path) -> Snapshot:
     size = snapshot.dump.stat().st_size
     if size != snapshot.dump_bytes:
         return replace(snapshot, problem=f"the dump was changed: expected {snapshot.dump_bytes} bytes, found {size}")
+    rejection = _read_document(folder / REJECTION)
+    if rejection is not None:
+        return replace(snapshot, problem=str(rejection.get("problem")))
     return replace(snapshot, proof=_read_proof(folder))
 
 
 def _read_proof(folder: Path) -> Proof | None:
+    document = _read_document(folder / PROOF) or {}
     try:
-        document = json.loads((folder / PROOF).read_bytes())
         return Proof(**{**document, "at": datetime.fromisoformat(document["at"])})
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError):
         return None  # it can be proven again
 
 
+def _read_document(path: Path) -> dict[str, Any] | None:
+    """None where there is none; an empty one where it cannot be read."""
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
 def _broken(folder: Path, problem: str) -> Snapshot:
-    return Snapshot(
-        id=folder.name, folder=folder, taken_at=datetime.fromtimestamp(folder.stat().st_mtime, UTC), problem=problem
-    )
+    taken = datetime.fromtimestamp(folder.stat().st_mtime, UTC)
+    return Snapshot(id=folder.name, folder=folder, taken_at=taken, problem=problem)
 
 
 def _write_document(path: Path, document: dict[str, Any]) -> None:

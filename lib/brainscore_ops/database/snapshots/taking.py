@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from brainscore_ops.database.programs import client_program, client_programs, client_version
-from brainscore_ops.database.snapshots.contents import read_contents
+from brainscore_ops.database.snapshots.contents import one_moment, read_contents
 from brainscore_ops.database.snapshots.store import (
     DUMP,
     Snapshot,
@@ -20,13 +20,18 @@ from brainscore_ops.database.snapshots.store import (
     file_digest,
     write_manifest,
 )
+from brainscore_ops.errors import StepFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from sqlalchemy.engine import Connection
+    from collections.abc import Callable
 
     from brainscore_ops.database.connection import Database
+
+
+class SnapshotFailedError(StepFailedError):
+    """A snapshot could not be taken; nothing is left of it."""
+
+    code = "snapshot-failed"
 
 
 def take_snapshot(
@@ -40,16 +45,18 @@ def take_snapshot(
 ) -> Snapshot:
     """Dump a database, with a manifest that says what is in it.
 
-    ``pg_dump`` and the reading of counts and checksums share one exported snapshot of the database: whoever writes meanwhile is
-    in neither. What a killed one leaves has no manifest, and is none.
+    ``pg_dump`` and the reading of counts and checksums share one exported snapshot of the database: what others write meanwhile
+    is in neither. What a killed one leaves has no manifest, and is none.
 
     :param reason: why it is taken: ``weekly``, ``before migration 0005``
     :raises ProgramsMissingError: where the server is newer than our programs
     :raises ProgramFailedError: where ``pg_dump`` failed; nothing is left then
+    :raises SnapshotFailedError: where the rows could not be counted; nothing is left then
     :raises DatabaseUnavailableError: where the database does not answer
     """
     moment, started = now or datetime.now(UTC), time.monotonic()
-    with _one_moment(database) as (connection, exported):
+    with one_moment(database) as connection:
+        exported = connection.scalar(text("SELECT pg_export_snapshot()"))
         version_number = int(connection.scalar(text("SHOW server_version_num")))
         programs = client_programs(version_number // 10000)
         facts = connection.execute(text(_FACTS)).mappings().one()
@@ -60,6 +67,7 @@ def take_snapshot(
                 programs,
                 "pg_dump",
                 "--format=custom",
+                "--compress=gzip:1",  # measured: half the time of the default, for a tenth more bytes; two jobs gain nothing
                 f"--file={folder / DUMP}",
                 f"--snapshot={exported}",
                 "--lock-wait-timeout=60s",
@@ -84,8 +92,13 @@ def take_snapshot(
                 **facts,
             )
             write_manifest(snapshot)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, DBAPIError):
+                raise SnapshotFailedError(
+                    f"the tables could not be counted: {str(error.orig).strip()}",
+                    remedy="Where a table is locked (a migration), wait until that is done, then run this again.",
+                ) from error
             raise
     say(f"dumped in {snapshot.seconds:.1f} s: {bytes_text(snapshot.dump_bytes)}")
     return snapshot
@@ -97,15 +110,3 @@ SELECT current_database()::text AS database, current_setting('server_version') A
        datcollate::text AS collation, datctype::text AS character_type
 FROM pg_database WHERE datname = current_database()
 """
-
-
-@contextmanager
-def _one_moment(database: Database) -> Iterator[tuple[Connection, str]]:
-    """A connection that sees the database as it is now, and the name under which others see the same."""
-    with database.connection() as connection:
-        connection.execute(text("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
-        try:
-            yield connection, str(connection.scalar(text("SELECT pg_export_snapshot()")))
-        finally:
-            if not connection.invalidated:
-                connection.execute(text("ROLLBACK"))

@@ -174,8 +174,9 @@ def test_a_migration_that_fails_half_way_leaves_nothing_of_itself(old, add_revis
     assert "as it was" in failure.value.remedy
 
 
-def test_an_applied_migration_is_verified_on_the_database_itself(old):
-    outcome = migrate(old, make_plan(old, "head"), run_id="migrate-1")
+def test_an_applied_migration_is_verified_on_the_database_itself(old, monkeypatch):
+    monkeypatch.setenv("BRAINSCORE_OPS_RUN", "migrate-1")
+    outcome = migrate(old, make_plan(old, "head"))
     assert verify(old, outcome).revision == schema.newest_revision()
     assert outcome.summary[0] == {
         "revision": "0002",

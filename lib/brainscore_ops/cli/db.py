@@ -13,10 +13,32 @@ from brainscore_ops.cli.services import deployment_option, json_option
 
 @click.group()
 def db() -> None:
-    """Look after a deployment's database: status, snapshots, psql.
+    """Look after a deployment's database: adopt, status, snapshots, psql.
 
-    The runbooks `snapshot` and `restore` do the rest: `brainscore-ops run snapshot --help`.
+    The runbooks `migrate`, `snapshot` and `restore` do the rest: `brainscore-ops run migrate --help`.
     """
+
+
+@db.command()
+@deployment_option
+@click.option("--dry-run", is_flag=True, help="Only compare; record nothing.")
+@json_option
+def adopt(deployment: str, *, dry_run: bool, as_json: bool) -> None:
+    """Take over an existing Brain-Score database: compare it, and record that it is at the first revision.
+
+    No table of Brain-Score's is touched. Exit code 3 where it differs in a way that matters, with every difference.
+    """
+    from brainscore_ops.database.adoption import adopt as adopt_database
+    from brainscore_ops.database.connection import Database
+    from brainscore_ops.settings import load_deployment
+
+    found = adopt_database(Database.of(load_deployment(deployment)), dry_run=dry_run)
+    if as_json:
+        print_json(found.as_dict())
+        return
+    click.echo(str(found.table()))
+    if found.revision == "0001":
+        click.echo(f"next: brainscore-ops run migrate --deployment {deployment} -p dry_run true")
 
 
 @db.command()

@@ -6,8 +6,8 @@ website (Django), whose tables hold the same with other widths, names and defaul
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
@@ -41,6 +41,10 @@ class Adoption(Shown):
     revision: str
     stamped: bool
     """Whether it was recorded now; otherwise it has been before, or nothing was to be recorded."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The adoption as a JSON document."""
+        return asdict(self)
 
     def table(self) -> Table:
         rows: list[list[object]] = [[name, f"{count:,} rows", ""] for name, count in self.rows.items()]

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from brainscore_ops.errors import UnavailableError
 from brainscore_ops.settings import DatabaseSecret, Deployment, resolve_secret
+from brainscore_ops.settings.workspace import RUN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +67,7 @@ class Database:
             connect_args={
                 "connect_timeout": 10,
                 # Seen by whoever waits for a lock that this process holds.
-                "application_name": f"brainscore_ops {os.environ.get('BRAINSCORE_OPS_RUN') or os.getpid()}"[:63],
+                "application_name": f"brainscore_ops {os.environ.get(RUN_VARIABLE) or os.getpid()}"[:63],
                 # Brain-Score's time stamps have no zone, or one: both are read and written as UTC.
                 "options": "-c timezone=UTC",
             },

@@ -15,7 +15,7 @@ from brainscore_ops.errors import Problem
 from brainscore_ops.runbooks.catalogue import PARAMETERS_TAG, STEP_TAG, Runbook, read_runbook
 from brainscore_ops.runbooks.code_version import code_version
 from brainscore_ops.runbooks.error_cards import describe_error
-from brainscore_ops.runbooks.kernels import RUN_VARIABLE, Kernel, kernel_environment
+from brainscore_ops.runbooks.kernels import Kernel, kernel_environment
 from brainscore_ops.runbooks.ledger import DatabaseLedger, FileLedger, Ledger
 from brainscore_ops.runbooks.parameters import (
     ParametersRefusedError,
@@ -39,6 +39,7 @@ from brainscore_ops.runbooks.session import Bounds, Ending, StopRequest, execute
 from brainscore_ops.runbooks.signals import stop_signals
 from brainscore_ops.runbooks.states import RunState
 from brainscore_ops.settings import Deployment, Workspace, find_workspace, load_deployment
+from brainscore_ops.settings.workspace import RUN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping

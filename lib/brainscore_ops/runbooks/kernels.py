@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
     from brainscore_ops.settings import Deployment
 
-RUN_VARIABLE = "BRAINSCORE_OPS_RUN"
-"""The id of the run that a kernel works for."""
-
 # What cells register with atexit runs before this; what ipykernel does after it can wait for ever for its own threads.
 _PREPARE = """
 import atexit, os

@@ -11,6 +11,8 @@ from brainscore_ops.errors import UsageError
 WORKSPACE_VARIABLE = "BRAINSCORE_OPS_WORKSPACE"
 STATE_VARIABLE = "BRAINSCORE_OPS_STATE"
 OUTPUTS_VARIABLE = "BRAINSCORE_OPS_OUTPUTS"
+RUN_VARIABLE = "BRAINSCORE_OPS_RUN"
+"""Set in the kernel of a run: its id. Unset where somebody steps through by hand."""
 
 
 class NoWorkspaceError(UsageError):

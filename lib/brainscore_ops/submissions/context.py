@@ -11,6 +11,7 @@ from brainscore_ops.database.connection import Database
 from brainscore_ops.database.schema import MIGRATION_LOCK, require_newest
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.settings import Deployment, ForgeSecret, find_workspace, load_deployment, resolve_secret
+from brainscore_ops.settings.workspace import RUN_VARIABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from brainscore_ops.forge.client import ForgeClient
     from brainscore_ops.forge.mirror import Mirror
 
-RUN_VARIABLE = "BRAINSCORE_OPS_RUN"
 MIGRATION_SECONDS = 600
 """How long a run waits for a migration that is going on."""
 

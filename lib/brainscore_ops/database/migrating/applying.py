@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from dataclasses import dataclass, field
@@ -14,12 +15,16 @@ from brainscore_ops.database.migrating.checks import drift, orphans
 from brainscore_ops.database.migrating.errors import MigrationFailedError
 from brainscore_ops.database.migrating.statements import in_one_line
 from brainscore_ops.database.schema import MIGRATION_LOCK, Applied, apply, find_revision, read_revision
+from brainscore_ops.database.snapshots.steps import prove, take
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Problem
+from brainscore_ops.settings.workspace import RUN_VARIABLE
 
 if TYPE_CHECKING:
     from brainscore_ops.database.connection import Database
     from brainscore_ops.database.migrating.plan import MigrationPlan
+    from brainscore_ops.database.snapshots.steps import Vault
+    from brainscore_ops.database.snapshots.store import Snapshot
 
 LOCK_SECONDS = 5
 """A statement that does not get its lock within this gives up: who waits for a lock makes everybody behind it wait."""
@@ -50,6 +55,16 @@ class Outcome(Shown):
         return Table(self.message, rows, ["revision", "", "took"] if rows else [])
 
 
+def take_snapshot_before(vault: Vault, plan: MigrationPlan, *, dry_run: bool) -> Snapshot | None:
+    """Take a snapshot of what is about to be changed, and prove that it can be restored.
+
+    :returns: None where nothing is about to be changed
+    """
+    if dry_run or not plan.steps:
+        return None
+    return prove(vault, take(vault, reason=f"before migration to {plan.target}"))
+
+
 def migrate(
     database: Database,
     plan: MigrationPlan,
@@ -57,7 +72,6 @@ def migrate(
     dry_run: bool = False,
     repair: bool = False,
     wait_seconds: float = 0,
-    run_id: str | None = None,
 ) -> Outcome:
     """Apply a plan to the database that it was made for: all of it, or nothing.
 
@@ -76,7 +90,7 @@ def migrate(
     with database.lock(MIGRATION_LOCK, wait=max(wait_seconds, 0.1)):
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                applied = _apply_once(database, plan, repair, run_id)
+                applied = _apply_once(database, plan, repair=repair)
             except DBAPIError as error:
                 if getattr(error.orig, "pgcode", None) != _LOCK_NOT_AVAILABLE or attempt == ATTEMPTS:
                     raise MigrationFailedError(
@@ -112,7 +126,7 @@ def verify(database: Database, outcome: Outcome) -> Outcome:
     return Outcome(f"The database is at {found}: no drift, no orphans", found)
 
 
-def _apply_once(database: Database, plan: MigrationPlan, repair: bool, run_id: str | None) -> list[Applied]:
+def _apply_once(database: Database, plan: MigrationPlan, *, repair: bool) -> list[Applied]:
     with database.engine.connect() as connection, connection.begin():
         connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
         connection.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"))
@@ -122,7 +136,7 @@ def _apply_once(database: Database, plan: MigrationPlan, repair: bool, run_id: s
                 f"expected the database at {plan.current}, as when this was planned, found {found}",
                 remedy="Somebody else has migrated it meanwhile. Run this again.",
             )
-        applied = apply(connection, plan.target, repair=repair, run_id=run_id)
+        applied = apply(connection, plan.target, repair=repair, run_id=os.environ.get(RUN_VARIABLE))
         if problems := drift(connection):
             raise MigrationFailedError(
                 "the tables are not what the revisions make them; everything was rolled back",

@@ -17,8 +17,8 @@ from brainscore_ops.database.migrating.statements import TimedStatement, in_one_
 from brainscore_ops.database.schema import Applied, apply
 from brainscore_ops.database.snapshots.restoring import fill_database
 from brainscore_ops.database.snapshots.scratch import scratch_database
-from brainscore_ops.database.snapshots.store import SnapshotStore, newest_snapshot
-from brainscore_ops.database.snapshots.taking import take_snapshot
+from brainscore_ops.database.snapshots.steps import take
+from brainscore_ops.database.snapshots.store import newest_snapshot
 from brainscore_ops.database.structure import read_structure
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Problem
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from brainscore_ops.database.connection import Database
     from brainscore_ops.database.migrating.plan import MigrationPlan
-    from brainscore_ops.settings import Deployment
+    from brainscore_ops.database.snapshots.steps import Vault
 
 
 SHOWN_SECONDS = 0.01
@@ -79,8 +79,7 @@ class Rehearsal(Shown):
 
 
 def rehearse_on_copy(
-    database: Database,
-    deployment: Deployment,
+    vault: Vault,
     plan: MigrationPlan,
     *,
     published: Callable[[Session], bytes],
@@ -95,15 +94,12 @@ def rehearse_on_copy(
     """
     if not plan.steps:
         return None
-    store = SnapshotStore.of(deployment)
-    snapshot = newest_snapshot(store)
+    snapshot = newest_snapshot(vault.store)
     if snapshot is None or snapshot.revision != plan.current:
         say(f"there is no snapshot of revision {plan.current} yet: taking one")
-        snapshot = take_snapshot(
-            database, store, deployment=deployment.name, reason=f"rehearsal of {plan.target}", say=say
-        )
-    with scratch_database(database, "migrate") as copy:
-        restored = fill_database(snapshot, copy, jobs=deployment.snapshots.jobs, say=say)
+        snapshot = take(vault, reason=f"rehearsal of {plan.target}")
+    with scratch_database(vault.database, "migrate") as copy:
+        restored = fill_database(snapshot, copy, jobs=vault.deployment.snapshots.jobs, say=say)
         return rehearse(
             copy,
             plan,

@@ -16,11 +16,13 @@ import psutil
 
 from brainscore_ops.database.connection import Database
 from brainscore_ops.database.embedded import EmbeddedPostgres
+from brainscore_ops.database.marker import mark
 from brainscore_ops.database.schema import current_revision, upgrade
 from brainscore_ops.errors import StepFailedError
 from brainscore_ops.forge.embedded.store import Store
 from brainscore_ops.settings import Deployment, ForgeSecret, resolve_secret
-from brainscore_ops.settings.secrets import SecretError, write_secret
+from brainscore_ops.settings.errors import SecretError
+from brainscore_ops.settings.secrets import write_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +69,7 @@ def _up(deployment: Deployment) -> None:
     # A database that is not ours to start may hold what others rely on: only an empty one gets its tables just so.
     if "database" in deployment.embedded or current_revision(database) is None:
         upgrade(database)
+        mark(database, deployment)
     database.close()
     if "forge" in deployment.embedded:
         token = _forge_token(deployment)

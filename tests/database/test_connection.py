@@ -1,5 +1,6 @@
 import os
 import signal
+import socket
 import threading
 import time
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
 
-from brainscore_ops.database.connection import Database, DatabaseUnavailableError, LockHeldError
+from brainscore_ops.database.connection import Database, LockHeldError
 from brainscore_ops.database.embedded import EmbeddedPostgres
+from brainscore_ops.database.errors import DatabaseAccessError, DatabaseMissingError, DatabaseUnavailableError
 from brainscore_ops.settings import DatabaseSecret
 
 
@@ -75,13 +77,40 @@ def test_a_server_that_is_not_there_is_told_in_one_sentence_without_the_password
     assert "hush-hush" not in str(error.value)
 
 
-def test_a_wrong_password_is_told_as_such(postgres):
-    secret = DatabaseSecret.model_validate({**postgres.start(), "password": "wrong"})
-    with (
-        pytest.raises(DatabaseUnavailableError, match="password authentication failed"),
-        Database(secret).session() as session,
-    ):
-        session.execute(text("SELECT 1"))
+def reach(document):
+    database = Database(DatabaseSecret.model_validate(document), secret_name="dev/database", connect_seconds=2)
+    try:
+        with database.session() as session:
+            session.execute(text("SELECT 1"))
+    finally:
+        database.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words", "exit_code"),
+    [
+        ({"password": "wrong"}, DatabaseAccessError, 'password authentication failed for user "brainscore_ops"', 2),
+        ({"username": "nobody-here"}, DatabaseAccessError, "does not let us in", 2),
+        ({"database": "nowhere"}, DatabaseMissingError, 'database "nowhere" does not exist', 2),
+        ({"port": 1}, DatabaseUnavailableError, "does not answer", 4),
+        ({"host": "no-such-host.invalid"}, DatabaseUnavailableError, "does not answer", 4),
+    ],
+)
+def test_what_is_wrong_with_the_way_to_a_database_is_told_apart(postgres, change, kind, words, exit_code):
+    with pytest.raises(kind) as error:
+        reach({**postgres.start(), **change})
+    assert words in error.value.message
+    assert "\n" not in error.value.message
+    assert error.value.exit_code == exit_code
+    assert exit_code == 4 or "dev/database" in error.value.remedy
+
+
+def test_a_server_that_takes_the_call_and_says_nothing_is_given_up(postgres):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailableError, match="timeout"):
+            reach({**postgres.start(), "host": "127.0.0.1", "port": silent.getsockname()[1]})
+        assert time.monotonic() - began < 10
 
 
 # --- A server that goes away and comes back --------------------------------------------------------------------------------

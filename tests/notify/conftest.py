@@ -54,6 +54,7 @@ def deployment(tmp_path: Path) -> Deployment:
     return Deployment.model_validate(
         {
             "name": "test",
+            "tier": "test",
             "library": {"package": "brainscore_example", "repository": "brain-score/example", "domain": "example"},
             "database": {"secret": "test/database"},
             "forge": {"secret": "test/forge"},
@@ -62,7 +63,6 @@ def deployment(tmp_path: Path) -> Deployment:
                 "sender": "Brain-Score <submissions@brain-score.example.org>",
                 "website": "https://brain-score.example.org",
             },
-            "secrets_file": tmp_path / "secrets.json",
             "workspace": Workspace(tmp_path, tmp_path / "state", tmp_path / "outputs"),
         }
     )

@@ -61,6 +61,7 @@ class Bench:
         """Write the deployment's settings, with these bounds of runs."""
         bounds = {"cell_seconds": 60, "run_seconds": 120, "memory_bytes": 2**30, **runs}
         settings = {
+            "tier": "test",
             "library": {"package": "toy", "repository": "brain-score/toy", "domain": "toy"},
             "database": {"secret": "test/database"},
             "forge": {"secret": "test/forge"},

@@ -21,6 +21,7 @@ COMMANDS = {
     "changes": ("library", "changes"),
     "db": ("db", "db"),
     "demo": ("demo", "demo"),
+    "deployments": ("deployments", "deployments"),
     "down": ("services", "down"),
     "gate": ("submissions", "gate"),
     "run": ("run", "run"),

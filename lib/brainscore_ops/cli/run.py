@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     help="A YAML file of parameters; -p wins where both name one.",
 )
 @click.option("--deployment", help="The deployment to work on; by default the one that its parameters name.")
+@click.option(
+    "--ref", help="Run notebooks and library of this branch, tag or commit of the ops repository, beside the checkout."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print how it ended as one JSON document.")
 @click.option("-h", "--help", "wants_help", is_flag=True, help="Show this, or the parameters of RUNBOOK, and exit.")
 @click.pass_context
@@ -47,6 +50,7 @@ def run(
     given: tuple[tuple[str, str], ...],
     file: Path | None,
     deployment: str | None,
+    ref: str | None,
     *,
     as_json: bool,
     wants_help: bool,
@@ -60,12 +64,14 @@ def run(
         context.exit(0)
     if runbook is None:
         raise UsageError("expected the name of a runbook, found none", remedy="`brainscore-ops run --help` lists them.")
+    parameters = {**(_read_file(file) if file else {}), **dict(given)}
+    if ref is not None:
+        raise SystemExit(_run_at(ref, runbook, parameters, given, file, deployment, as_json=as_json))
     from rich.console import Console
 
     from brainscore_ops.runbooks.execution import run_runbook
     from brainscore_ops.runbooks.signals import RunInterrupted
 
-    parameters = {**(_read_file(file) if file else {}), **dict(given)}
     console = Console(stderr=as_json, highlight=False)
     progress = StepLines(console)
     try:
@@ -85,6 +91,35 @@ def run(
     else:
         _print_result(console, result)
     raise SystemExit(result.exit_code)
+
+
+def _run_at(
+    name: str,
+    runbook: str,
+    parameters: dict[str, Any],
+    given: tuple[tuple[str, str], ...],
+    file: Path | None,
+    deployment: str | None,
+    *,
+    as_json: bool,
+) -> int:
+    from brainscore_ops.runbooks.refs import find_ref, run_at
+    from brainscore_ops.settings import find_workspace, load_deployment
+
+    chosen = str(parameters.get("deployment", deployment or "local"))
+    if deployment not in (None, chosen):
+        raise UsageError(f"expected one deployment, found {deployment!r} and, as a parameter, {chosen!r}")
+    workspace = find_workspace()
+    settings = load_deployment(chosen, workspace)
+    ref = find_ref(workspace.root, name)
+    click.secho(printable(f"{ref.name}: {ref.commit[:12]} {ref.subject}"), bold=True, err=True)
+    for note in ref.notes:
+        click.echo(f"note: {note}", err=True)
+    arguments = ["run", runbook, "--deployment", chosen]
+    arguments += [word for pair in given for word in ("--parameter", *pair)]
+    arguments += ["--file", str(file.resolve())] if file else []
+    arguments += ["--json"] if as_json else []
+    return run_at(settings, ref, arguments, tell=lambda words: click.echo(words, err=True))
 
 
 class StepLines:

@@ -28,19 +28,22 @@ def runs(
 ) -> None:
     """List the runs of a deployment, the newest first."""
     from brainscore_ops.database.connection import Database
+    from brainscore_ops.database.schema import explained_by_schema
     from brainscore_ops.runbooks.history import list_runs
     from brainscore_ops.runbooks.states import RunState
     from brainscore_ops.settings import load_deployment
 
     if state is not None and state not in list(RunState):
         raise click.BadParameter(f"expected one of {', '.join(RunState)}", param_hint="--state")
-    found = list_runs(
-        Database.of(load_deployment(deployment)),
-        runbook=runbook,
-        state=RunState(state) if state else None,
-        submission=submission,
-        limit=limit or (None if as_json else SHOWN),
-    )
+    database = Database.of(load_deployment(deployment))
+    with explained_by_schema(database):
+        found = list_runs(
+            database,
+            runbook=runbook,
+            state=RunState(state) if state else None,
+            submission=submission,
+            limit=limit or (None if as_json else SHOWN),
+        )
     if as_json:
         print_json([entry.as_dict() for entry in found])
         return
@@ -62,11 +65,14 @@ def show(run: str, deployment: str, *, as_json: bool) -> None:
     RUN is an id or the start of one, `last` or `last-failed`.
     """
     from brainscore_ops.database.connection import Database
+    from brainscore_ops.database.schema import explained_by_schema
     from brainscore_ops.runbooks.history import find_run, show_run
     from brainscore_ops.settings import load_deployment
 
     settings = load_deployment(deployment)
-    shown = show_run(find_run(Database.of(settings), run), settings.outputs)
+    database = Database.of(settings)
+    with explained_by_schema(database):
+        shown = show_run(find_run(database, run), settings.outputs)
     if as_json:
         print_json(shown.as_dict())
     else:

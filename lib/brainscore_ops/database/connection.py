@@ -10,11 +10,13 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from sqlalchemy import URL, Engine, create_engine, text
+from sqlalchemy import URL, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from brainscore_ops.errors import UnavailableError
+from brainscore_ops.database.errors import DatabaseUnavailableError, connection_error
+from brainscore_ops.database.marker import refuse_foreign
+from brainscore_ops.errors import OpsError, UnavailableError
 from brainscore_ops.settings import DatabaseSecret, Deployment, resolve_secret
 from brainscore_ops.settings.workspace import RUN_VARIABLE
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+__all__ = ["Database", "DatabaseUnavailableError", "LockHeldError", "lock_number"]
+
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 45.0
@@ -30,12 +34,6 @@ PATIENCE_SECONDS = 45.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _SOONER_OR_LATER = ("40001", "40P01", "55P03")
 """Serialization failure, deadlock, lock not available: the same transaction may well succeed."""
-
-
-class DatabaseUnavailableError(UnavailableError):
-    """The database does not answer, or does not let us in."""
-
-    code = "database-unavailable"
 
 
 class LockHeldError(UnavailableError):
@@ -49,9 +47,18 @@ class Database:
 
     :param secret: where it is and how to get in
     :param patience: seconds for which it is waited for when it goes away after it has answered once
+    :param secret_name: what the secret is called, for messages
+    :param connect_seconds: how long to wait for the server to answer a call
     """
 
-    def __init__(self, secret: DatabaseSecret, *, patience: float | None = None) -> None:
+    def __init__(
+        self,
+        secret: DatabaseSecret,
+        *,
+        patience: float | None = None,
+        secret_name: str = "",
+        connect_seconds: int = 10,
+    ) -> None:
         url = URL.create(
             "postgresql+psycopg2",
             username=secret.username,
@@ -65,7 +72,7 @@ class Database:
             pool_pre_ping=True,
             pool_size=3,
             connect_args={
-                "connect_timeout": 10,
+                "connect_timeout": connect_seconds,
                 # Seen by whoever waits for a lock that this process holds.
                 "application_name": f"brainscore_ops {os.environ.get(RUN_VARIABLE) or os.getpid()}"[:63],
                 # Brain-Score's time stamps have no zone, or one: both are read and written as UTC.
@@ -74,6 +81,7 @@ class Database:
         )
         self.secret = secret
         self._where = f"{secret.database} on {secret.host}"
+        self._secret_name = secret_name
         self._patience = PATIENCE_SECONDS if patience is None else patience
         self._has_answered = False
         self._held: dict[str, Connection] = {}
@@ -81,11 +89,15 @@ class Database:
 
     @classmethod
     def of(cls, deployment: Deployment) -> Database:
-        """The database whose secret the deployment names.
+        """The database whose secret the deployment names. It is not connected to where it says that it is another tier's.
 
-        :raises SecretError: where the secret is missing
+        :raises SecretError: where the secret is missing, or not for this deployment
         """
-        return cls(resolve_secret(deployment, deployment.database.secret, DatabaseSecret))
+        name = deployment.database.secret
+        secret = resolve_secret(deployment, name, DatabaseSecret)
+        database = cls(secret, secret_name=name, connect_seconds=deployment.database.connect_seconds)
+        event.listen(database.engine, "connect", lambda connection, _: refuse_foreign(connection, deployment.tier))
+        return database
 
     def beside(self, name: str) -> Database:
         """Another database of the same server, whether it is there or not."""
@@ -106,7 +118,7 @@ class Database:
                     yield session
             except DBAPIError as error:
                 if isinstance(error, OperationalError) or error.connection_invalidated:
-                    raise self._unavailable(error) from error
+                    raise self._explain(error) from error
                 raise
 
     def transact(self, work: Callable[[Session], T]) -> T:
@@ -130,7 +142,7 @@ class Database:
                 if not (lost or getattr(error.orig, "pgcode", None) in _SOONER_OR_LATER):
                     raise
                 if time.monotonic() > deadline:
-                    raise self._unavailable(error) from error
+                    raise self._explain(error) from error
                 if not lost:
                     time.sleep(_FIRST_PAUSE)
 
@@ -171,7 +183,7 @@ class Database:
     def connection(self) -> Iterator[Connection]:
         """A connection in autocommit mode, for what has to stand outside of transactions.
 
-        :raises DatabaseUnavailableError: where the server cannot be reached
+        :raises DatabaseUnavailableError, DatabaseAccessError, DatabaseMissingError: where there is no way to it
         """
         with self._connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             yield connection
@@ -187,6 +199,7 @@ class Database:
         """A connection that answers; one that answered before is waited for.
 
         :raises DatabaseUnavailableError: where it does not answer for as long as patience lasts
+        :raises DatabaseAccessError, DatabaseMissingError, WrongDatabaseError: at once
         """
         deadline = time.monotonic() + (self._patience if self._has_answered else 0)
         pause = _FIRST_PAUSE
@@ -195,8 +208,9 @@ class Database:
                 self._renew_held()
                 connection = self.engine.connect()
             except OperationalError as error:
-                if time.monotonic() + pause > deadline:
-                    raise self._unavailable(error) from error
+                failure = self._explain(error)
+                if not isinstance(failure, DatabaseUnavailableError) or time.monotonic() + pause > deadline:
+                    raise failure from error
                 if pause == _FIRST_PAUSE:
                     print(f"waiting for the database {self._where} …", file=sys.stderr, flush=True)  # noqa: T201
                 time.sleep(pause)
@@ -245,12 +259,8 @@ class Database:
         )
         return sorted(holders)
 
-    def _unavailable(self, error: DBAPIError) -> DatabaseUnavailableError:
-        said = str(error.orig).strip().splitlines()[0] if error.orig else str(error)
-        return DatabaseUnavailableError(
-            f"the database {self._where} does not answer: {said}",
-            remedy="Look whether it runs (`brainscore-ops up` starts an embedded one), then run this again.",
-        )
+    def _explain(self, error: DBAPIError) -> OpsError:
+        return connection_error(error, self._where, self._secret_name)
 
 
 def lock_number(name: str) -> int:

@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from sqlalchemy import BigInteger, DateTime, Double, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Double,
+    ForeignKey,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -215,3 +225,17 @@ class ScoreProvenance(Base):
     recorded_at: Mapped[Moment]
 
     score: Mapped[Score | None] = relationship()
+
+
+class DeploymentMarker(Base):
+    """Whose database this is: one row, written when the tables are made or taken over, and looked at on every connection."""
+
+    __tablename__ = "deployment_marker"
+    __table_args__ = (CheckConstraint("id = 1", name="deployment_marker_one_row"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False, default=1)
+    tier: Mapped[Word]
+    """One of :class:`brainscore_ops.settings.Tier`."""
+    deployment: Mapped[Word]
+    """The name of the deployment that marked it."""
+    marked_at: Mapped[Moment]

@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,13 +18,14 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.script.revision import ResolutionError
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import ProgrammingError
 
 from brainscore_ops.database.conditions import find_broken, insist
 from brainscore_ops.database.conditions import repair as mend
 from brainscore_ops.errors import Fault, RefusedError, StepFailedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from alembic.script import Script
     from sqlalchemy.engine import Connection
@@ -214,6 +216,21 @@ def require_newest(database: Database) -> None:
             f"expected the database's schema at revision {expected}, found {found or 'none'}",
             remedy="The `migrate` runbook brings it there; for an embedded one `brainscore-ops up` does.",
         )
+
+
+@contextmanager
+def explained_by_schema(database: Database) -> Iterator[None]:
+    """Within the block, a missing table or column is told as what it is where the database is not at the newest revision.
+
+    For what only reads, and works on an older schema as long as that has what it reads.
+
+    :raises SchemaOutdatedError: instead of SQLAlchemy's ProgrammingError
+    """
+    try:
+        yield
+    except ProgrammingError:
+        require_newest(database)
+        raise
 
 
 def record_change(connection: Connection, applied: Applied, run_id: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from rich.text import Text
 from brainscore_ops import services
 from brainscore_ops.demo import journey
 from brainscore_ops.demo.display import Display, print_outcomes
+from brainscore_ops.errors import UsageError
 from brainscore_ops.scores.terminal import print_leaderboard
+from brainscore_ops.settings.tiers import CONFINED_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -27,7 +30,14 @@ def show_demo(deployment: Deployment, *, only: Collection[str] = (), keep: bool 
     :param only: the names of the submissions to send; all, where there are none
     :param keep: leave the embedded services running
     :returns: how many submissions did not end as they should
+    :raises UsageError: the deployment is not one that demos may work on
     """
+    if not deployment.rules.in_tests:
+        raise UsageError(
+            f"expected a deployment of the tier local or test for a demo, found {deployment.name}, of {deployment.tier}",
+            remedy="Leave --deployment out.",
+        )
+    os.environ[CONFINED_VARIABLE] = "the demo"  # and what it starts
     console = Console()
     began = time.monotonic()
     with nullcontext() if keep else services.stopped_at_the_end(deployment):

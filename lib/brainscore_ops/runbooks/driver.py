@@ -90,7 +90,7 @@ class _Run:
         self._runbook = runbook
         self._deployment = deployment
         self._on_step = on_step
-        self._redactor = Redactor.of(deployment)
+        self._redactor = Redactor.of(deployment, needs_all=not runbook.records_by_file)
         values = parameters.model_dump(mode="json")
         self._refuse_secrets(values)
         started = datetime.now(UTC)

@@ -24,6 +24,7 @@ from jupyter_client.launcher import launch_kernel
 
 from brainscore_ops.errors import StepFailedError
 from brainscore_ops.runbooks.warm_kernels import ForkedProcess, fork_kernel
+from brainscore_ops.settings.secrets import variable_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -221,14 +222,22 @@ class Kernel:
 def kernel_environment(deployment: Deployment, *, with_secrets: bool) -> dict[str, str]:
     """The environment of a run's kernel: this process's, without credentials that are not this deployment's.
 
-    :param with_secrets: whether the secrets that the deployment names go along, where the environment has them
+    :param with_secrets: whether the secrets that the deployment names go along: the variables that hold them, and AWS's own
+        where the deployment's secrets come from there
     """
-    named = [deployment.database.secret, deployment.forge.secret, deployment.mail.secret] if with_secrets else []
-    ours = {_NAMED_PREFIX + re.sub(r"[^0-9A-Za-z]", "_", name).upper() for name in named}
-    kept = {name: value for name, value in os.environ.items() if name in ours or not _CREDENTIAL.search(name.upper())}
+    ours = {variable_of(name) for name in deployment.secret_names.values()} if with_secrets else set()
+    asks_aws = with_secrets and "aws" in deployment.secrets.sources
+
+    def goes_along(name: str) -> bool:
+        if name in ours or name in _OF_AWS_WITHOUT_CREDENTIALS:
+            return True
+        return asks_aws if name.startswith("AWS_") else not _CREDENTIAL.search(name.upper())
+
+    kept = {name: value for name, value in os.environ.items() if goes_along(name)}
     workspace = deployment.workspace
     return {
         **kept,
+        **({} if asks_aws else _NO_AWS),
         "BRAINSCORE_OPS_WORKSPACE": str(workspace.root),
         "BRAINSCORE_OPS_STATE": str(workspace.state_root),
         "BRAINSCORE_OPS_OUTPUTS": str(workspace.outputs_root),
@@ -236,12 +245,18 @@ def kernel_environment(deployment: Deployment, *, with_secrets: bool) -> dict[st
     }
 
 
-_NAMED_PREFIX = "BRAINSCORE_OPS_SECRET_"
 # Names under which machines and CI services keep credentials, or the way to some.
 _CREDENTIAL = re.compile(
     r"(^|_)(SECRETS?|TOKENS?|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH|PAT)(_|$)"
     r"|(API|ACCESS|PRIVATE|SECRET)_?KEY|^PGPASS|_PWD$|^DATABASE_URL$"
 )
+_OF_AWS_WITHOUT_CREDENTIALS = {"AWS_REGION", "AWS_DEFAULT_REGION", "AWS_CA_BUNDLE"}
+# boto3 also looks into the home folder, and asks the machine that it runs on.
+_NO_AWS = {
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 
 def _system_oom_kills() -> int:

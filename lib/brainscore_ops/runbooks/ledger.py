@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from brainscore_ops.errors import Fault, StepFailedError, UnavailableError
+from brainscore_ops.errors import Fault, OpsError, StepFailedError
 from brainscore_ops.runbooks.records import write_whole
 from brainscore_ops.runbooks.runs import RunEntry
 from brainscore_ops.runbooks.states import RunState
@@ -93,9 +93,9 @@ class DatabaseLedger:
             self._database.transact(partial(_merge, entry))
             with suppress(OSError):  # there is none, or no folder for it
                 path.unlink()
-        except (UnavailableError, SQLAlchemyError) as error:
+        except (OpsError, SQLAlchemyError) as error:
             _write_file(path, entry)
-            said = error.message if isinstance(error, UnavailableError) else type(error).__name__
+            said = error.message if isinstance(error, OpsError) else type(error).__name__
             return f"The database could not be told how this run ended ({said}). It is kept in {path}; the next run enters it."
         finally:
             self._open.close()

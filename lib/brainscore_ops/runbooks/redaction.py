@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from brainscore_ops.settings import DatabaseSecret, Deployment, ForgeSecret, MailSecret, resolve_secret
-from brainscore_ops.settings.secrets import SecretError
+from brainscore_ops.settings.errors import AwsUnavailableError, SecretError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,9 +31,13 @@ class Redactor:
         self._forms = sorted(forms, key=len, reverse=True)
 
     @classmethod
-    def of(cls, deployment: Deployment) -> Redactor:
-        """For everything that a deployment's named secrets hold."""
-        return cls(_known_secrets(deployment))
+    def of(cls, deployment: Deployment, *, needs_all: bool = True) -> Redactor:
+        """For everything that a deployment's named secrets hold.
+
+        :param needs_all: whether who is hidden from may get at the secrets later, and so none that exists may stay unknown
+        :raises AwsUnavailableError: with ``needs_all``, where it could not be told whether there are some
+        """
+        return cls(_known_secrets(deployment, needs_all=needs_all))
 
     def text(self, text: str) -> str:
         """The text without secrets."""
@@ -58,13 +62,16 @@ class Redactor:
         return any(form in text for form in self._forms)
 
 
-def _known_secrets(deployment: Deployment) -> set[str]:
+def _known_secrets(deployment: Deployment, *, needs_all: bool) -> set[str]:
     found: list[SecretStr] = []
     for read in (_database, _forge, _mail):
         try:
             found.append(read(deployment))
         except SecretError:
             continue  # the run needs it or not; what cannot be read cannot be shown either
+        except AwsUnavailableError:
+            if needs_all:
+                raise
     return {secret.get_secret_value() for secret in found}
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from brainscore_ops.errors import Problem, UsageError
+from brainscore_ops.settings.tiers import RULES, EmbeddedService, SecretSource, Tier, TierRules, tier_of_name
 from brainscore_ops.settings.workspace import Workspace, find_workspace
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 MiB = 1024 * 1024
 GiB = 1024 * MiB
@@ -46,10 +50,52 @@ class LibrarySettings(_Settings):
     """What Brain-Score's database calls the domain: ``vision``."""
 
 
+class AwsSettings(_Settings):
+    """AWS Secrets Manager; what is not said here is told by the usual environment of AWS."""
+
+    region: str | None = None
+    endpoint: str | None = None
+    """Where it is, if not at AWS."""
+    names: tuple[tuple[str, str], ...] = ()
+    """For secrets that AWS has under another name (``prod/database: brainscore-prod-ohio-cred``): the name here, the name there.
+
+    This opens no way around tiers: the name there has an owner too (:func:`~brainscore_ops.settings.tiers.tier_of_name`), told by
+    its first part or by a list in the code, and by default it is production; only the owner's deployments may name it. A test
+    deployment can therefore not give production's secret a name of its own.
+    """
+
+    @field_validator("names", mode="before")
+    @classmethod
+    def _as_pairs(cls, given: object) -> object:
+        return tuple(given.items()) if isinstance(given, dict) else given
+
+    def name_of(self, name: str) -> str:
+        """What AWS calls a secret."""
+        return dict(self.names).get(name, name)
+
+
+class SecretsSettings(_Settings):
+    """Where the documents behind the names of secrets are."""
+
+    sources: Annotated[tuple[SecretSource, ...], Field(min_length=1)] = ("environment", "file")
+    """Asked in this order; the first that has a secret gives it."""
+    file: Path = Path("secrets.json")
+    """A JSON file of secrets by name, which only its owner may read; relative to the deployment's state folder."""
+    aws: AwsSettings = AwsSettings()
+
+
 class SecretSettings(_Settings):
     """A service that is chosen by the name of its secret and by nothing else."""
 
-    secret: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9/_-]*$")]
+    secret: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*(/[a-z0-9][a-z0-9_-]*)+$")]
+    """Its first part is the deployment's tier: ``prod/database``."""
+
+
+class DatabaseSettings(SecretSettings):
+    """The PostgreSQL database."""
+
+    connect_seconds: Annotated[int, Field(ge=2)] = 10
+    """How long to wait for the server to answer. libpq takes no less than two."""
 
 
 class MailSettings(SecretSettings):
@@ -118,19 +164,22 @@ class SnapshotSettings(_Settings):
     """… and every one of the last so many days: those that were taken before a change are wanted right after it."""
     jobs: Annotated[int, Field(gt=0)] = 2
     """How many tables are restored at the same time."""
+    restore_asks_name: bool = False
+    """Whether restoring over the database needs the deployment's name typed as a parameter, also where its tier does not ask."""
 
 
 class Deployment(_Settings):
     """Everything that differs between two installations of this system."""
 
     name: str
+    tier: Tier
+    """What it is for, and so what it may do: :data:`~brainscore_ops.settings.tiers.RULES`."""
     library: LibrarySettings
-    database: SecretSettings
+    database: DatabaseSettings
     forge: SecretSettings
     mail: MailSettings
-    secrets_file: Path
-    """A JSON file of named secrets that only its owner may read; relative to the deployment's state folder."""
-    embedded: tuple[Literal["database", "forge", "mail"], ...] = ()
+    secrets: SecretsSettings = SecretsSettings()
+    embedded: tuple[EmbeddedService, ...] = ()
     """The services that ``brainscore-ops up`` starts on this machine."""
     gate: GateSettings = GateSettings()
     archives: ArchiveSettings = ArchiveSettings()
@@ -141,6 +190,21 @@ class Deployment(_Settings):
     workspace: Workspace
 
     @property
+    def rules(self) -> TierRules:
+        """What its tier lets it do."""
+        return RULES[self.tier]
+
+    @property
+    def secrets_file(self) -> Path:
+        """The file of :attr:`SecretsSettings.file`; a relative path is meant from the state folder, wherever a command starts."""
+        return self.state / self.secrets.file
+
+    @property
+    def secret_names(self) -> dict[str, str]:
+        """Service → the name of its secret."""
+        return {"database": self.database.secret, "forge": self.forge.secret, "mail": self.mail.secret}
+
+    @property
     def state(self) -> Path:
         """What must survive between runs: mirrors, environments, embedded services."""
         return self.workspace.state(self.name)
@@ -149,6 +213,57 @@ class Deployment(_Settings):
     def outputs(self) -> Path:
         """The records."""
         return self.workspace.outputs(self.name)
+
+    # What a tier forbids is found with everything else that is wrong with the settings. The tier itself stands first among the
+    # fields: where it is missing, these checks have nothing to say.
+
+    @field_validator("tier")
+    @classmethod
+    def _tier_is_as_named(cls, tier: Tier, info: ValidationInfo) -> Tier:
+        name = info.data.get("name")
+        if name in list(Tier) and name != tier:
+            raise ValueError(f"a deployment named {name} is of that tier")
+        return tier
+
+    @field_validator("database", "forge", "mail")
+    @classmethod
+    def _secret_is_of_tier(cls, service: SecretSettings, info: ValidationInfo) -> SecretSettings:
+        tier = info.data.get("tier")
+        if tier is not None and tier_of_name(service.secret) is not tier:
+            raise ValueError(f"expected the name of a secret that begins with {tier}/, found {service.secret!r}")
+        return service
+
+    @field_validator("secrets")
+    @classmethod
+    def _sources_are_of_tier(cls, secrets: SecretsSettings, info: ValidationInfo) -> SecretsSettings:
+        tier = info.data.get("tier")
+        if tier is None:
+            return secrets
+        if barred := set(secrets.sources) - RULES[tier].sources:
+            raise ValueError(f"a deployment of the tier {tier} takes no secrets from {', '.join(sorted(barred))}")
+        for pair in secrets.aws.names:
+            for name in pair:
+                if (owner := tier_of_name(name)) is not tier:
+                    raise ValueError(f"the secret {name!r} is of the tier {owner}, and this deployment of {tier}")
+        return secrets
+
+    @field_validator("embedded")
+    @classmethod
+    def _may_be_embedded(
+        cls, embedded: tuple[EmbeddedService, ...], info: ValidationInfo
+    ) -> tuple[EmbeddedService, ...]:
+        tier = info.data.get("tier")
+        if tier is not None and (barred := set(embedded) - RULES[tier].embedded):
+            raise ValueError(f"a deployment of the tier {tier} does not embed {', '.join(sorted(barred))}")
+        return embedded
+
+    @field_validator("sandbox")
+    @classmethod
+    def _may_be_open(cls, sandbox: SandboxSettings, info: ValidationInfo) -> SandboxSettings:
+        tier = info.data.get("tier")
+        if tier is not None and sandbox.kind == "none" and not RULES[tier].sandbox_may_be_off:
+            raise ValueError(f"a deployment of the tier {tier} locks plugin code in")
+        return sandbox
 
 
 def load_deployment(name: str, workspace: Workspace | None = None) -> Deployment:
@@ -172,10 +287,10 @@ def load_deployment(name: str, workspace: Workspace | None = None) -> Deployment
     if not isinstance(document, dict):
         raise BadSettingsError(f"params/{name}.yaml: expected a mapping of settings, found {type(document).__name__}")
     try:
-        return Deployment(name=name, workspace=workspace, **_with_state(document, workspace.state(name)))
+        return Deployment(**{**document, "name": name, "workspace": workspace})
     except ValidationError as error:
         problems = [
-            Problem("bad-setting", f"{issue['msg']}, found {issue['input']!r}", where=".".join(map(str, issue["loc"])))
+            Problem("bad-setting", _say(issue), where=".".join(map(str, issue["loc"])))
             for issue in error.errors(include_url=False)
         ]
         raise BadSettingsError(
@@ -188,7 +303,9 @@ def deployment_names(workspace: Workspace) -> list[str]:
     return sorted(path.stem for path in workspace.params.glob("*.yaml"))
 
 
-def _with_state(document: dict[str, Any], state: Path) -> dict[str, Any]:
-    # Relative paths in the file are meant from the deployment's state folder, wherever the command was started.
-    given = document.get("secrets_file", "secrets.json")
-    return {**document, "secrets_file": state / given if isinstance(given, str) else given}
+def _say(issue: ErrorDetails) -> str:
+    if issue["type"] == "value_error":
+        return str(issue["ctx"]["error"])
+    if issue["type"] == "missing":
+        return "expected a value, found none"
+    return f"{issue['msg']}, found {issue['input']!r}"

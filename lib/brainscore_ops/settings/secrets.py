@@ -1,4 +1,17 @@
-"""Named secrets: the name stands in the settings, the credentials in the environment or in a file that only its owner reads."""
+"""Named secrets: the name stands in the settings, the credentials in the environment, in a file of one's own, or at AWS.
+
+A secret belongs to a tier, which its name says (``prod/database``), and a deployment resolves those of its own tier alone. What a
+test or demo can never do is thereby decided before anything is looked up, whatever the environment, files and AWS hold:
+
+- a name of another tier is refused, in the settings and again here;
+- the variable, the entry of a file and AWS's own name are made from that name, so that none can stand for one of another tier;
+- a secret that AWS has under an older name (``secrets.aws.names``) is had by the tier that owns that name, and by no other:
+  whose the known ones are is written in :mod:`~brainscore_ops.settings.tiers`, all others count as production's;
+- a document that carries ``tier`` is refused where it says another;
+- a process that is a test, a demo or CI on a stranger's code is given no secret of ``dev`` or ``prod`` at all;
+- and where a document of the right name opens the wrong door, the database says whose it is when it is connected to
+  (:mod:`brainscore_ops.database.marker`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +22,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from brainscore_ops.errors import Fault, OpsError, Problem
+from brainscore_ops.errors import Problem
+from brainscore_ops.settings.aws import fetch_secret
+from brainscore_ops.settings.errors import SecretError, SecretWithheldError
+from brainscore_ops.settings.tiers import confinement, tier_of_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,13 +34,7 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound="_Secret")
 
-
-class SecretError(OpsError):
-    """A named secret is missing, unreadable, open to others, or lacks a field."""
-
-    code = "secret"
-    fault = Fault.OPERATOR
-    exit_code = 2
+ENVIRONMENT_PREFIX = "BRAINSCORE_OPS_SECRET_"
 
 
 class _Secret(BaseModel):
@@ -61,26 +71,15 @@ class MailSecret(_Secret):
 
 
 def resolve_secret(deployment: Deployment, name: str, kind: type[S]) -> S:
-    """The credentials behind a secret's name.
+    """The credentials behind a secret's name, from the first of the deployment's sources that has it.
 
-    Looked up in the environment (``BRAINSCORE_OPS_SECRET_<NAME>``, a JSON document, the name in capitals with ``_`` for
-    everything else), then in the deployment's secrets file.
+    In the environment it is the JSON document in :func:`variable_of`, in the secrets file the entry of that name.
 
+    :raises SecretWithheldError: it belongs to another tier, or is not for this process
     :raises SecretError: with what is missing and where it was looked for; never with a value
+    :raises AwsUnavailableError: AWS is among the sources, and does not answer
     """
-    variable = "BRAINSCORE_OPS_SECRET_" + "".join(c if c.isalnum() else "_" for c in name).upper()
-    if variable in os.environ:
-        document, source = _parse(os.environ[variable], f"the variable {variable}"), variable
-    else:
-        secrets = _read_file(deployment.secrets_file)
-        if name not in secrets:
-            raise SecretError(
-                f"expected a secret named {name!r}, found none in the environment ({variable}) "
-                f"and none in {deployment.secrets_file}",
-                remedy=f"Set one of the two, or run `brainscore-ops up --deployment {deployment.name}` "
-                "if its services are embedded.",
-            )
-        document, source = secrets[name], str(deployment.secrets_file)
+    document, source = find_secret(deployment, name)
     try:
         return kind.model_validate(document)
     except ValidationError as error:
@@ -90,6 +89,44 @@ def resolve_secret(deployment: Deployment, name: str, kind: type[S]) -> S:
             for issue in error.errors(include_url=False, include_input=False)
         ]
         raise SecretError(f"the secret {name!r} in {source} lacks what is needed", problems=problems) from None
+
+
+def find_secret(deployment: Deployment, name: str) -> tuple[dict[str, Any], str]:
+    """The document behind a secret's name, and where it was found. Raises what :func:`resolve_secret` does."""
+    _withhold(deployment, name)
+    for source, place in zip(deployment.secrets.sources, places_of(deployment, name), strict=True):
+        document = _look_up(deployment, name, source, place)
+        if document is None:
+            continue
+        said = document.get("tier", deployment.tier)
+        if said != deployment.tier:
+            raise SecretWithheldError(
+                f"the secret {name!r} in {place} says that it is of another tier than {deployment.tier}",
+                remedy="Give this deployment credentials of its own.",
+            )
+        return document, place
+    raise SecretError(
+        f"expected a secret named {name!r}, found none in {' and none in '.join(places_of(deployment, name))}",
+        remedy=f"Put it there, or run `brainscore-ops up --deployment {deployment.name}` if its services are embedded.",
+    )
+
+
+def places_of(deployment: Deployment, name: str) -> tuple[str, ...]:
+    """Where a secret is looked for, in words, in the order of the deployment's sources."""
+    places = {
+        "environment": f"the environment ({variable_of(name)})",
+        "file": str(deployment.secrets_file),
+        "aws": f"AWS Secrets Manager ({deployment.secrets.aws.name_of(name)})",
+    }
+    return tuple(places[source] for source in deployment.secrets.sources)
+
+
+def variable_of(name: str) -> str:
+    """The environment variable of a secret: the name in capitals, with ``_`` for everything else.
+
+    It begins with the tier like the name, so that variables of two tiers are never the same.
+    """
+    return ENVIRONMENT_PREFIX + "".join(c if c.isascii() and c.isalnum() else "_" for c in name).upper()
 
 
 def write_secret(path: Path, name: str, document: dict[str, Any]) -> None:
@@ -103,6 +140,31 @@ def write_secret(path: Path, name: str, document: dict[str, Any]) -> None:
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump({**secrets, name: document}, file, indent=2)
     partial.replace(path)
+
+
+def _withhold(deployment: Deployment, name: str) -> None:
+    owner = tier_of_name(name)
+    if owner is not deployment.tier:
+        raise SecretWithheldError(
+            f"expected a secret of the tier {deployment.tier} for the deployment {deployment.name}, "
+            f"found {name!r}, which is of {owner}",
+            remedy=f"Name one that begins with {deployment.tier}/.",
+        )
+    if not deployment.rules.in_tests and (who := confinement()):
+        raise SecretWithheldError(
+            f"the secret {name!r} of the tier {owner} is not for {who}",
+            remedy="Use a deployment of the tier local or test here.",
+        )
+
+
+def _look_up(deployment: Deployment, name: str, source: str, place: str) -> dict[str, Any] | None:
+    if source == "environment":
+        text = os.environ.get(variable_of(name))
+    elif source == "aws":
+        text = fetch_secret(deployment.secrets.aws.name_of(name), deployment.secrets.aws)
+    else:
+        return _object(_read_file(deployment.secrets_file).get(name), f"{place}, under {name!r}")
+    return None if text is None else _parse(text, place)
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -122,7 +184,14 @@ def _parse(text: str, source: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError:
-        document = None  # the decoder's own message quotes the text
-    if not isinstance(document, dict):
-        raise SecretError(f"expected a JSON object in {source}, found something else")
+        document = ""  # the decoder's own message quotes the text
+    return _object(document, source) or {}
+
+
+def _object(document: object, source: str) -> dict[str, Any] | None:
+    if document is not None and not isinstance(document, dict):
+        raise SecretError(
+            f"expected a JSON object in {source}, found something else",
+            remedy='Store it as {"host": …, "password": …}; README, "A deployment of one\'s own", has the fields.',
+        )
     return document

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from brainscore_ops.database.connection import Database
+from brainscore_ops.database.marker import require_marked
 from brainscore_ops.database.schema import MIGRATION_LOCK, require_newest
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.settings import Deployment, ForgeSecret, find_workspace, load_deployment, resolve_secret
@@ -91,11 +92,14 @@ def open_deployment(name: str) -> Context:
 
     :raises UnknownDeploymentError, BadSettingsError, SecretError: where the deployment is not described as it has to be
     :raises DatabaseUnavailableError: where the database does not answer
+    :raises DatabaseAccessError, DatabaseMissingError: where it does not let us in, or is not there
     :raises LockHeldError: where a migration goes on for longer than is waited
     :raises SchemaOutdatedError: where it has not been migrated
+    :raises WrongDatabaseError: where it is another tier's, or says of no tier that it is its
     """
     deployment = load_deployment(name, find_workspace())
     database = Database.of(deployment)
     database.hold(MIGRATION_LOCK, seconds=MIGRATION_SECONDS)
     require_newest(database)
+    require_marked(database, deployment)
     return Context(deployment=deployment, database=database, run_id=os.environ.get(RUN_VARIABLE))

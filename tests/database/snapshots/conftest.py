@@ -130,27 +130,28 @@ class Deployed:
 
 @pytest.fixture
 def deploy(scored: Scored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Make a deployment of that name."""
+    """Make a deployment of that name, with these settings of its snapshots."""
     (tmp_path / "params").mkdir()
     (tmp_path / "notebooks").symlink_to(ROOT / "notebooks")
     monkeypatch.setenv("BRAINSCORE_OPS_WORKSPACE", str(tmp_path))
     monkeypatch.setenv("BRAINSCORE_OPS_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("BRAINSCORE_OPS_OUTPUTS", str(tmp_path / "outputs"))
 
-    def make(name: str) -> Deployed:
+    def make(name: str, **rules: object) -> Deployed:
         settings = {
+            "tier": "test",
             "library": {"package": "toy", "repository": "brain-score/toy", "domain": "vision"},
-            "database": {"secret": f"{name}/database"},
-            "forge": {"secret": f"{name}/forge"},
-            "mail": {"secret": f"{name}/mail", "sender": "toy@example.org"},
-            "snapshots": {"folder": str(scored.store.folder.parent / "kept")},
+            "database": {"secret": "test/database"},
+            "forge": {"secret": "test/forge"},
+            "mail": {"secret": "test/mail", "sender": "toy@example.org"},
+            "snapshots": {"folder": str(scored.store.folder.parent / "kept"), **rules},
         }
         (tmp_path / "params" / f"{name}.yaml").write_text(yaml.safe_dump(settings))
         deployed = Deployed(scored, name)
         scored.store = SnapshotStore.of(deployed.settings)
         secret = scored.database.secret
         document = {**secret.model_dump(), "password": secret.password.get_secret_value()}
-        write_secret(deployed.settings.secrets_file, f"{name}/database", document)
+        write_secret(deployed.settings.secrets_file, "test/database", document)
         return deployed
 
     return make

@@ -82,16 +82,16 @@ def test_where_the_restored_schema_has_no_runs_the_run_is_kept_in_a_file_until_i
 
 @pytest.mark.parametrize("asked", [{"swap": True}, {"swap": True, "confirm": "test"}, {"overwrite": True, "into": "x"}])
 def test_a_guarded_deployment_is_swapped_only_with_its_name(deploy, scored, asked):
-    prod = deploy("production")
-    result = prod.run("restore", **asked)
+    guarded = deploy("guarded", restore_asks_name=True)
+    result = guarded.run("restore", **asked)
     assert (result.exit_code, result.failing_step, result.error["code"]) == (3, "open", "confirmation-needed")
 
 
 def test_with_its_name_a_guarded_deployment_is_swapped(deploy, scored):
-    prod = deploy("production")
-    succeeded(prod.run("snapshot"))
+    guarded = deploy("guarded", restore_asks_name=True)
+    succeeded(guarded.run("snapshot"))
     scored.run(LOSS)
-    succeeded(prod.run("restore", swap=True, confirm="production"))
+    succeeded(guarded.run("restore", swap=True, confirm="guarded"))
     assert scored.scores() == 200
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from brainscore_ops.database.marker import mark
 from brainscore_ops.database.migrating.checks import drift, orphans
 from brainscore_ops.database.migrating.errors import MigrationFailedError
 from brainscore_ops.database.migrating.statements import in_one_line
@@ -124,6 +125,19 @@ def verify(database: Database, outcome: Outcome) -> Outcome:
             remedy="Look whether somebody changes tables by hand; the `restore` runbook puts the snapshot back.",
         )
     return Outcome(f"The database is at {found}: no drift, no orphans", found)
+
+
+def mark_as_own(vault: Vault, outcome: Outcome) -> Outcome:
+    """Enter into the database which deployment it is of, where its schema has a place for that and nobody did before.
+
+    :raises WrongDatabaseError: it is another tier's
+    """
+    with vault.database.connection() as connection:
+        has_place = connection.scalar(text("SELECT to_regclass('deployment_marker') IS NOT NULL"))
+    if not has_place:
+        return Outcome("There is no place for it before revision 0008", outcome.revision)
+    mark(vault.database, vault.deployment)
+    return Outcome(f"It is of the tier {vault.deployment.tier}", outcome.revision)
 
 
 def _apply_once(database: Database, plan: MigrationPlan, *, repair: bool) -> list[Applied]:

@@ -36,5 +36,6 @@ class RestoreParameters(RunbookParameters):
         False, description="whether it takes the place of the live database, which is kept under a dated name"
     )
     confirm: str = Field(
-        "", description="to swap or overwrite: the name of the deployment, where it is not local or test"
+        "",
+        description="to swap or overwrite: the name of the deployment, where that is asked for (always on production)",
     )

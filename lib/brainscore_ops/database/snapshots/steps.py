@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SNAPSHOT_LOCK = "snapshot"
-UNGUARDED = ("local", "test")
 HALF_MADE_AGE = timedelta(days=1)
 """What has no manifest after that time was left by a killed run."""
 
@@ -169,7 +168,7 @@ def insist_on_confirmation(vault: Vault, *, confirm: str, swap: bool, overwrite:
 
 def is_guarded(deployment: Deployment) -> bool:
     """Whether replacing the deployment's database has to be confirmed."""
-    return deployment.name not in UNGUARDED
+    return deployment.rules.restore_asks_name or deployment.snapshots.restore_asks_name
 
 
 def restore(vault: Vault, snapshot: Snapshot, *, into: str = "", overwrite: bool = False) -> Restored:

@@ -89,6 +89,7 @@ def test_a_database_of_the_websites_is_adopted_and_migrated_with_a_record_of_eve
     assert structure(database) == before
 
     rehearsed = migrate(dry_run=True, repair=True)
+    assert rehearsed.error is None, rehearsed.error["message"] + rehearsed.error["log"]
     assert (rehearsed.state, rehearsed.scraps["applied"], rehearsed.scraps["snapshot"]) == (
         RunState.SUCCEEDED,
         [],

@@ -14,6 +14,8 @@ from brainscore_ops.errors import Problem
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+    from brainscore_ops.database.structure import Structure
+
 
 def drift(connection: Connection) -> list[Problem]:
     """Where the tables are not what the database's revision makes them."""
@@ -24,25 +26,34 @@ def drift(connection: Connection) -> list[Problem]:
 
 
 def orphans(connection: Connection) -> list[Problem]:
-    """Rows that refer to a row that is not there, foreign key by foreign key, whether or not the database enforces it."""
-    there = set(read_structure(connection))
+    """Rows that refer to a row that is not there, by every foreign key of the database and of the models, enforced or not."""
+    tables = read_structure(connection)
     problems = []
-    for table in Base.metadata.sorted_tables:
-        for key in table.foreign_keys:
-            target = key.column.table.name
-            if not {table.name, target} <= there:
-                continue
-            count = connection.scalar(
-                text(
-                    f'SELECT count(*) FROM "{table.name}" AS t LEFT JOIN "{target}" AS r '
-                    f'ON r."{key.column.name}"::text = t."{key.parent.name}"::text '
-                    f'WHERE t."{key.parent.name}" IS NOT NULL AND r."{key.column.name}" IS NULL'
-                )
+    for name, column, target, key in sorted(_references(tables)):
+        count = connection.scalar(
+            text(
+                f'SELECT count(*) FROM "{name}" AS t LEFT JOIN "{target}" AS r ON r."{key}" = t."{column}" '
+                f'WHERE t."{column}" IS NOT NULL AND r."{key}" IS NULL'
             )
-            if count:
-                problems.append(
-                    Problem(
-                        "orphans", f"{count} rows refer to no row of {target}", where=f"{table.name}.{key.parent.name}"
-                    )
-                )
+        )
+        if count:
+            problems.append(Problem("orphans", f"{count} rows refer to no row of {target}", where=f"{name}.{column}"))
     return problems
+
+
+def _references(tables: Structure) -> set[tuple[str, str, str, str]]:
+    """(table, its column, the table that it refers to, that one's column)"""
+    enforced = {
+        (name, own[0], target, theirs[0])
+        for name, table in tables.items()
+        for own, target, theirs in table.foreign_keys
+        if len(own) == 1
+    }
+    meant = {
+        (table.name, key.parent.name, key.column.table.name, key.column.name)
+        for table in Base.metadata.sorted_tables
+        for key in table.foreign_keys
+    }
+    # A column that the models refer by and another program's tables lack cannot have orphans.
+    there = {(name, column) for name, table in tables.items() for column in table.columns}
+    return enforced | {link for link in meant if {link[:2], link[2:]} <= there}

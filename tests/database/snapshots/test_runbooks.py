@@ -17,7 +17,9 @@ from brainscore_ops.cli.main import commands
 from brainscore_ops.database.schema import upgrade
 from brainscore_ops.database.snapshots import list_snapshots, steps
 from brainscore_ops.database.snapshots.store import write_manifest
+from brainscore_ops.settings import Workspace, load_deployment
 
+ROOT = Path(__file__).parents[3]
 LOSS = "DELETE FROM brainscore_score WHERE model_id > 15"
 
 
@@ -85,6 +87,11 @@ def test_a_guarded_deployment_is_swapped_only_with_its_name(deploy, scored, aske
     guarded = deploy("guarded", restore_asks_name=True)
     result = guarded.run("restore", **asked)
     assert (result.exit_code, result.failing_step, result.error["code"]) == (3, "open", "confirmation-needed")
+
+
+@pytest.mark.parametrize(("name", "guarded"), [("local", False), ("test", False), ("dev", True), ("prod", True)])
+def test_the_deployments_that_others_rely_on_are_guarded(name, guarded):
+    assert steps.is_guarded(load_deployment(name, Workspace(ROOT, ROOT, ROOT))) is guarded
 
 
 def test_with_its_name_a_guarded_deployment_is_swapped(deploy, scored):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -99,7 +100,10 @@ def open_deployment(name: str) -> Context:
     """
     deployment = load_deployment(name, find_workspace())
     database = Database.of(deployment)
-    database.hold(MIGRATION_LOCK, seconds=MIGRATION_SECONDS)
-    require_newest(database)
-    require_marked(database, deployment)
+    with ExitStack() as opening:
+        opening.callback(database.close)
+        database.hold(MIGRATION_LOCK, seconds=MIGRATION_SECONDS)
+        require_newest(database)
+        require_marked(database, deployment)
+        opening.pop_all()  # it is open: whoever asked for it closes it
     return Context(deployment=deployment, database=database, run_id=os.environ.get(RUN_VARIABLE))

@@ -49,7 +49,7 @@ def watch_statements(connection: Connection) -> Iterator[list[TimedStatement]]:
         ):
             return
         held = _held_locks(connection)
-        new = sorted({table: mode for table, mode in sorted(held - known, key=_strength) if table in there}.items())
+        new = sorted((table, mode) for table, mode in held.items() if known.get(table) != mode and table in there)
         known = held
         seen.append(TimedStatement(in_one_line(statement), seconds, tuple(f"{table}: {mode}" for table, mode in new)))
 
@@ -74,11 +74,8 @@ _MODES = ("ShareUpdateExclusiveLock", "ShareLock", "ShareRowExclusiveLock", "Exc
 """Locks that make others wait, the strongest last: https://www.postgresql.org/docs/current/explicit-locking.html"""
 
 
-def _strength(lock: tuple[str, str]) -> int:
-    return _MODES.index(lock[1])
-
-
-def _held_locks(connection: Connection) -> set[tuple[str, str]]:
+def _held_locks(connection: Connection) -> dict[str, str]:
+    """Table → the strongest mode in which this connection has it locked."""
     # Past SQLAlchemy's events, which are being listened to.
     cursor = connection.connection.cursor()
     cursor.execute(
@@ -87,4 +84,4 @@ def _held_locks(connection: Connection) -> set[tuple[str, str]]:
         "AND l.mode = ANY(%s)",
         (list(_MODES),),
     )
-    return {(row[0], row[1]) for row in cursor.fetchall()}
+    return dict(sorted(cursor.fetchall(), key=lambda row: _MODES.index(row[1])))

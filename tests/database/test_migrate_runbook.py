@@ -159,26 +159,15 @@ def test_a_migration_that_is_killed_leaves_the_database_as_it_was_and_goes_on_wh
         for line in process.stdout:
             if "snapshot" in line:
                 break
-        _wait_for_lock_waiters(blocker)
+        _until(blocker, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
         os.killpg(process.pid, 9)
         process.wait()
+        # The kernel of a killed driver ends by itself, and its transaction with it.
+        _until(blocker, "SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name LIKE '%-migrate-%'")
     blocker.close()
-    _wait_until_alone(database)
     assert structure(database) == before
     done = migrate(repair=True)
     assert (done.state, done.scraps["revision"]) == (RunState.SUCCEEDED, schema.newest_revision())
-
-
-def _wait_for_lock_waiters(database):
-    _until(database, "SELECT count(*) > 0 FROM pg_locks WHERE NOT granted")
-
-
-def _wait_until_alone(database):
-    # The kernel of a killed driver ends by itself, and its transaction with it.
-    _until(
-        database,
-        "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    )
 
 
 def _until(database, condition, seconds=60):

@@ -16,6 +16,7 @@ import requests
 from brainscore_ops.errors import UsageError
 from brainscore_ops.forge import retry
 from brainscore_ops.forge.client import DESCRIPTION_LIMIT, Person
+from brainscore_ops.forge.embedded.access import set_role
 from brainscore_ops.forge.errors import (
     BranchTakenError,
     ForgeRefusedError,
@@ -417,3 +418,50 @@ def test_patience_ends(spoiled: Any) -> None:
     client._patience = 1
     with pytest.raises(ForgeUnavailableError, match="answered 500"):
         client.default_branch()
+
+
+# Reviews, roles, branches brought up to date
+
+
+def test_reviews_and_roles_are_told(forge: Any) -> None:
+    client = forge.client()
+    head = propose(client, forge.base)
+    number = client.open_pull_request(branch="submission/7", title="T", body="").number
+    forge.store.create_user("keeper", "Keeper", "keeper@example.org")
+    set_role(forge.store, forge.store.repository(forge.repository), "keeper", "maintain")
+    theirs = forge.client(token=forge.store.create_token("keeper"))
+    theirs._repository.get_pull(number).create_review(body="Yes.", event="APPROVE")
+    (review,) = client.reviews(number)
+    assert (review.author, review.state, review.sha, review.body) == ("keeper", "APPROVED", head, "Yes.")
+    assert {login: client.role(login) for login in ("keeper", "ops-bot", "nobody-at-all")} == {
+        "keeper": "maintain",
+        "ops-bot": "read",
+        "nobody-at-all": "none",
+    }
+    assert (client.account("KEEPER").email, client.account("nobody-at-all")) == ("keeper@example.org", None)
+
+
+def test_a_branch_is_brought_up_to_date_once_and_found_again(forge: Any) -> None:
+    client = forge.client()
+    head = propose(client, forge.base)
+    number = client.open_pull_request(branch="submission/7", title="T", body="").number
+    assert client.update_branch(number, head_sha=head) == head, "there was nothing to bring"
+    other = propose(client, forge.base, branch="other", files={"library/other.py": b""})
+    client.squash_merge(
+        client.open_pull_request(branch="other", title="O", body="").number, head_sha=other, title="O", message=""
+    )
+    updated = client.update_branch(number, head_sha=head)
+    assert updated != head
+    assert client.update_branch(number, head_sha=head) == updated, "a lost answer is found again"
+    assert client.pull_request(number).head_sha == updated
+    with pytest.raises(HeadMovedError):
+        client.update_branch(number, head_sha=forge.base)
+
+
+def test_a_branch_that_conflicts_is_not_brought_up_to_date(forge: Any) -> None:
+    client = forge.client()
+    heads = {name: propose(client, forge.base, branch=name, files={"README.md": name.encode()}) for name in ("a", "b")}
+    numbers = {name: client.open_pull_request(branch=name, title=name, body="").number for name in heads}
+    client.squash_merge(numbers["a"], head_sha=heads["a"], title="A", message="")
+    with pytest.raises(NotMergeableError, match="conflict"):
+        client.update_branch(numbers["b"], head_sha=heads["b"])

@@ -10,39 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-import requests
 from github import Auth, Github, GithubException, InputGitAuthor, InputGitTreeElement, UnknownObjectException
 
-UNPACED: Any = {"seconds_between_requests": None, "seconds_between_writes": None}
-"""PyGithub waits between its requests by default, to spare GitHub."""
-
-
-@pytest.fixture
-def repository(forge: Any) -> Any:
-    """The repository as plain PyGithub sees it."""
-    with Github(base_url=forge.server.api_url, auth=Auth.Token(forge.token), **UNPACED) as github:
-        yield github.get_repo(forge.repository)
-
-
-@pytest.fixture
-def call(forge: Any) -> Any:
-    """One bare request to the repository's part of the API."""
-
-    def call(method: str, path: str, *, token: str | None = forge.token, **options: Any) -> requests.Response:
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        url = path if path.startswith("http") else f"{forge.server.api_url}/repos/{forge.repository}{path}"
-        return requests.request(method, url, headers=headers | options.pop("headers", {}), timeout=30, **options)
-
-    return call
-
-
-def branch(repository: Any, name: str, path: str = "library/new.py", content: str = "1\n") -> Any:
-    """A branch with one new commit, as PyGithub makes it."""
-    base = repository.get_git_commit(repository.get_branch("main").commit.sha)
-    tree = repository.create_git_tree([InputGitTreeElement(path, "100644", "blob", content=content)], base.tree)
-    commit = repository.create_git_commit(f"Add {path}", tree, [base])
-    repository.create_git_ref(f"refs/heads/{name}", commit.sha)
-    return commit
+from .conftest import UNPACED, branch
 
 
 def test_accounts_and_the_repository(forge: Any, repository: Any) -> None:

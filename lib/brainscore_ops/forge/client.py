@@ -7,15 +7,24 @@ from __future__ import annotations
 
 import base64
 import re
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from brainscore_ops.errors import UsageError
-from brainscore_ops.forge.errors import BranchTakenError, ForgeRefusedError, HeadMovedError, NotMergeableError
+from brainscore_ops.forge.conditional import make_conditional
+from brainscore_ops.forge.credentials import AppAccess, AppCredentials
+from brainscore_ops.forge.errors import (
+    BranchTakenError,
+    ForgeRefusedError,
+    ForgeUnavailableError,
+    HeadMovedError,
+    NotMergeableError,
+)
 from brainscore_ops.forge.retry import base_was_modified, said_by, with_patience
 
 if TYPE_CHECKING:
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     import github.PullRequest
     from github import Github, InputGitTreeElement
     from github.CommitStatus import CommitStatus
+    from github.PullRequestReview import PullRequestReview
     from github.Repository import Repository
 
 REQUEST_TIMEOUT = 30
@@ -40,6 +50,9 @@ COMMENT_LIMIT = 60_000
 
 INLINE_LIMIT = 100_000
 """Bytes up to which a text file travels within the request that makes the tree, and not in one of its own."""
+
+UPDATE_LOOKS, UPDATE_SECONDS = 30, 1.0
+"""How often and at which distance a branch that the forge updates is looked at."""
 
 Result = TypeVar("Result")
 
@@ -75,6 +88,32 @@ class PullRequest:
     """The commit on the base branch that holds it, once it is merged."""
     url: str
     """Its page for people."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Review:
+    """What somebody judged of a pull request at one head."""
+
+    author: str
+    """The login; empty when the account is gone."""
+    state: str
+    """``APPROVED``, ``CHANGES_REQUESTED``, ``COMMENTED`` or ``DISMISSED``."""
+    sha: str
+    """The head that was judged: an approval of another head is none of this one."""
+    body: str
+    submitted_at: datetime
+
+
+@dataclass(frozen=True)
+class Account:
+    """Somebody on the forge, as everybody may see them."""
+
+    login: str
+    name: str
+    email: str
+    """Empty where it is kept private."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +135,8 @@ class ForgeClient:
 
     :param api_url: where the REST API begins: ``https://api.github.com``, or ``…/api/v3`` of an embedded forge
     :param repository: ``owner/name``
+    :param token: of an account, where there is no `app`
+    :param app: whose tokens are asked for, and renewed in time
     :param clone_url: where git fetches; by default what the API says
     :param patience: seconds that one call may wait for a forge that fails or limits its rate
     :param seconds_between_writes: the pace of writes; GitHub asks integrators for 1.0
@@ -106,7 +147,8 @@ class ForgeClient:
         *,
         api_url: str,
         repository: str,
-        token: str,
+        token: str = "",
+        app: AppCredentials | None = None,
         clone_url: str | None = None,
         patience: float = 120.0,
         seconds_between_writes: float = 0.0,
@@ -117,7 +159,10 @@ class ForgeClient:
             raise UsageError("A URL of the forge carries credentials.", remedy="Give the URL without, the token alone.")
         self.api_url = api_url.rstrip("/")
         self.repository = repository
+        if bool(token) == (app is not None):
+            raise UsageError("Expected either a token or an app to be given for the forge.")
         self._token = token
+        self._app = app
         self._clone_url = clone_url
         self._patience = patience
         self._seconds_between_writes = seconds_between_writes
@@ -132,13 +177,21 @@ class ForgeClient:
 
     @cached_property
     def login(self) -> str:
-        """The login of the token's account; empty where the forge does not tell (a GitHub App's token)."""
+        """The login of our account; empty where the forge does not tell (an app's token given as a token)."""
+        if self._app_access is not None:
+            return self._call("tell which app it is", self._app_access.login)
         try:
             return self._call("tell whose token it is", lambda: self._forge.get_user().login)
         except ForgeRefusedError as error:
             if error.code == "forge-forbidden":
                 return ""
             raise
+
+    def token(self) -> str:
+        """A token that is good for now, for git."""
+        if self._app_access is None:
+            return self._token
+        return self._call("renew the app's token", lambda: self._forge.requester.auth.token)  # type: ignore[union-attr]
 
     def default_branch(self) -> tuple[str, str]:
         """The name of the default branch and the SHA of its head."""
@@ -220,6 +273,87 @@ class ForgeClient:
             return [_pull_request(pull) for pull in pulls]
 
         return sorted(self._call(f"list the {state} pull requests", read), key=lambda pull: pull.number)
+
+    def pull_requests_since(self, moment: datetime) -> list[PullRequest]:
+        """The pull requests in any state that changed since a moment, by number; older ones are not read."""
+
+        def read() -> list[PullRequest]:
+            found = []
+            for pull in self._repository.get_pulls(state="all", sort="updated", direction="desc"):
+                if (pull.updated_at or pull.created_at) < moment:
+                    break
+                found.append(_pull_request(pull))
+            return found
+
+        return sorted(self._call("list the newest pull requests", read), key=lambda pull: pull.number)
+
+    def reviews(self, number: int) -> list[Review]:
+        """The reviews of a pull request, oldest first."""
+
+        def read() -> list[Review]:
+            return [_review(review) for review in self._repository.get_pull(number).get_reviews()]
+
+        return self._call(f"read the reviews of pull request #{number}", read)
+
+    def role(self, login: str) -> str:
+        """What an account may do in the repository: ``admin``, ``maintain``, ``write``, ``triage``, ``read`` or ``none``.
+
+        A role of an organization's own making is told by its name.
+        """
+        try:
+            return self._call(
+                f"tell what {login} may do", lambda: self._repository.get_collaborator_role_name(login) or "none"
+            )
+        except ForgeRefusedError as error:
+            if error.code == "forge-not-found":  # no such account, or one that is gone
+                return "none"
+            raise
+
+    def account(self, login: str) -> Account | None:
+        """An account as everybody may see it; None where there is none of that login."""
+
+        def read() -> Account:
+            user = self._forge.get_user(login)
+            return Account(user.login, user.name or "", user.email or "")
+
+        try:
+            return self._call(f"look {login} up", read)
+        except ForgeRefusedError as error:
+            if error.code == "forge-not-found":
+                return None
+            raise
+
+    def update_branch(self, number: int, *, head_sha: str) -> str:
+        """Have the base branch's commits in the head branch of a pull request; its head then.
+
+        The forge merges after it answered: the new head is waited for.
+
+        :param head_sha: the head that is brought up to date
+        :raises HeadMovedError: the head is another commit, which does not hold that one
+        :raises NotMergeableError: the base conflicts with it
+        """
+
+        def converge() -> str:
+            pull = self._repository.get_pull(number).complete()
+            if pull.head.sha != head_sha:
+                # Our own update, whose answer was lost, has the old head as its first parent.
+                parents = self._repository.get_git_commit(pull.head.sha).parents
+                if len(parents) == 2 and parents[0].sha == head_sha:
+                    return pull.head.sha
+                raise HeadMovedError(
+                    f"Expected pull request #{number} at {head_sha}; its head is {pull.head.sha}.",
+                    remedy="Look at the new head.",
+                )
+            return _update(pull, head_sha)
+
+        return self._call(f"bring pull request #{number} up to date", converge)
+
+    def dispatch(self, event_type: str, payload: Mapping[str, Any]) -> None:
+        """Ask the repository's workflows for something. What is asked for twice may be done twice: it has to converge."""
+        self._call(
+            f"dispatch {event_type}",
+            lambda: self._repository.create_repository_dispatch(event_type, dict(payload)),
+        )
 
     def statuses(self, sha: str) -> dict[str, Status]:
         """Context → the newest status that was set under it on exactly this commit."""
@@ -323,16 +457,28 @@ class ForgeClient:
     def _forge(self) -> Github:
         from github import Auth, Github
 
-        return Github(
-            auth=Auth.Token(self._token),
-            base_url=self.api_url,
-            timeout=REQUEST_TIMEOUT,
+        forge = Github(
+            auth=self._app_access.authentication() if self._app_access else Auth.Token(self._token),
             per_page=PAGE_SIZE,
-            retry=None,  # `with_patience` stands around whole operations instead
-            seconds_between_requests=None,
-            seconds_between_writes=self._seconds_between_writes,
             lazy=True,  # an object is read when something of it is asked for
+            **self._options,
         )
+        make_conditional(forge.requester)
+        return forge
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {
+            "base_url": self.api_url,
+            "timeout": REQUEST_TIMEOUT,
+            "retry": None,  # `with_patience` stands around whole operations instead
+            "seconds_between_requests": None,
+            "seconds_between_writes": self._seconds_between_writes,
+        }
+
+    @cached_property
+    def _app_access(self) -> AppAccess | None:
+        return AppAccess(self._app, self.repository, **self._options) if self._app else None
 
     @cached_property
     def _repository(self) -> Repository:
@@ -450,6 +596,50 @@ def _pull_request(pull: github.PullRequest.PullRequest) -> PullRequest:
         labels=tuple(label.name for label in pull.labels),
         merge_sha=pull.merge_commit_sha if merged else None,
         url=pull.html_url,
+        created_at=pull.created_at,
+        updated_at=pull.updated_at or pull.created_at,
+    )
+
+
+def _review(review: PullRequestReview) -> Review:
+    return Review(
+        author=review.user.login if review.user else "",
+        state=review.state,
+        sha=review.commit_id or "",
+        body=review.body or "",
+        submitted_at=review.submitted_at,
+    )
+
+
+def _update(pull: github.PullRequest.PullRequest, head_sha: str) -> str:
+    from github import GithubException
+
+    try:
+        # PyGithub's own update_branch keeps the forge's reason to itself.
+        pull.requester.requestJsonAndCheck("PUT", f"{pull.url}/update-branch", input={"expected_head_sha": head_sha})
+    except GithubException as error:
+        said = said_by(error)
+        if error.status != HTTPStatus.UNPROCESSABLE_ENTITY:
+            raise
+        if "no new commits" in said.lower():
+            return head_sha
+        if "expected head sha" in said.lower():
+            raise HeadMovedError(
+                f"Expected pull request #{pull.number} at {head_sha}; it moved just now.",
+                remedy="Look at the new head.",
+            ) from None
+        raise NotMergeableError(
+            f"The forge does not bring pull request #{pull.number} up to date: {said}",
+            remedy="Its author has to resolve the conflicts with the base branch.",
+        ) from None
+    for _ in range(UPDATE_LOOKS):
+        pull.update()
+        if pull.head.sha != head_sha:
+            return pull.head.sha
+        time.sleep(UPDATE_SECONDS)
+    raise ForgeUnavailableError(
+        f"The forge was asked to bring pull request #{pull.number} up to date, and has not done so yet.",
+        remedy="Run this again in a minute.",
     )
 
 

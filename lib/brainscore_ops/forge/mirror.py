@@ -32,7 +32,7 @@ from brainscore_ops.forge.errors import (
 from brainscore_ops.forge.git import run_git, spawn_git
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 FETCH_TIMEOUT = 1800.0
@@ -54,10 +54,11 @@ class Mirror:
     """The branches and the heads of pull requests of one repository, in a bare repository at `path`.
 
     :param clone_url: an ``http(s)`` URL without credentials
-    :param token: sent as a header that is scoped to `clone_url`; empty for a public repository
+    :param token: sent as a header that is scoped to `clone_url`, or what gives one that is good now; empty for a public
+        repository
     """
 
-    def __init__(self, path: Path, *, clone_url: str, token: str) -> None:
+    def __init__(self, path: Path, *, clone_url: str, token: str | Callable[[], str]) -> None:
         if urlsplit(clone_url).username is not None:
             raise UsageError(
                 "The clone URL carries credentials.", remedy="Give the URL without them, and the token by itself."
@@ -132,6 +133,7 @@ class Mirror:
         partial.rename(self.path)
 
     def _fetch(self) -> None:
+        token = self._token() if callable(self._token) else self._token
         try:
             run_git(
                 "fetch",
@@ -146,14 +148,14 @@ class Mirror:
                 "+refs/heads/*:refs/heads/*",
                 "+refs/pull/*/head:refs/pull/*/head",
                 git_dir=self.path,
-                env=_network_configuration(self.clone_url, self._token),
+                env=_network_configuration(self.clone_url, token),
                 timeout=FETCH_TIMEOUT,
             )
         except GitFailedError as error:
-            raise self._fetch_error(error) from None
+            raise self._fetch_error(error, token) from None
 
-    def _fetch_error(self, error: GitFailedError) -> Exception:
-        said, log = error.log, error.log.replace(self._token, "***") if self._token else error.log
+    def _fetch_error(self, error: GitFailedError, token: str) -> Exception:
+        said, log = error.log, error.log.replace(token, "***") if token else error.log
         if re.search(r"returned error: 40[134]|not found|Authentication failed|could not read", said, re.IGNORECASE):
             return ForgeRefusedError(
                 f"The forge refuses to serve {self.clone_url}.",

@@ -64,7 +64,7 @@ class Redactor:
 
 def _known_secrets(deployment: Deployment, *, needs_all: bool) -> set[str]:
     found: list[SecretStr] = []
-    for read in (_database, _forge, _mail):
+    for read in (_database, _forge, _forge_key, _mail):
         try:
             found.append(read(deployment))
         except SecretError:
@@ -81,6 +81,10 @@ def _database(deployment: Deployment) -> SecretStr:
 
 def _forge(deployment: Deployment) -> SecretStr:
     return resolve_secret(deployment, deployment.forge.secret, ForgeSecret).token
+
+
+def _forge_key(deployment: Deployment) -> SecretStr:
+    return resolve_secret(deployment, deployment.forge.secret, ForgeSecret).private_key
 
 
 def _mail(deployment: Deployment) -> SecretStr:

@@ -20,7 +20,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from brainscore_ops.errors import Problem
 from brainscore_ops.settings.aws import fetch_secret
@@ -54,10 +54,23 @@ class DatabaseSecret(_Secret):
 
 
 class ForgeSecret(_Secret):
-    """A GitHub-compatible API and a token for it."""
+    """A GitHub-compatible API, and a token for it or an app's key."""
 
     api_url: str = "https://api.github.com"
-    token: SecretStr
+    token: SecretStr = SecretStr("")
+    app_id: int | None = None
+    """The number of a GitHub App; with its key it is used instead of a token."""
+    private_key: SecretStr = SecretStr("")
+    """The app's private key, in PEM."""
+    installation_id: int | None = None
+    """Where the app is installed; by default the forge is asked."""
+
+    @model_validator(mode="after")
+    def _proves_somebody(self) -> ForgeSecret:
+        token, key = self.token.get_secret_value(), self.private_key.get_secret_value()
+        if bool(token) == (self.app_id is not None and bool(key)) or (self.app_id is None) != (not key):
+            raise ValueError("expected either token, or app_id with private_key")
+        return self
 
 
 class MailSecret(_Secret):

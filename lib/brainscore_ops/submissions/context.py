@@ -38,12 +38,16 @@ class Context(Shown):
     def forge(self) -> ForgeClient:
         """The library's repository on GitHub, or on the embedded forge."""
         from brainscore_ops.forge.client import ForgeClient
+        from brainscore_ops.forge.credentials import AppCredentials
 
         secret = resolve_secret(self.deployment, self.deployment.forge.secret, ForgeSecret)
         return ForgeClient(
             api_url=secret.api_url,
             repository=self.deployment.library.repository,
             token=secret.token.get_secret_value(),
+            app=AppCredentials(secret.app_id, secret.private_key.get_secret_value(), secret.installation_id)
+            if secret.app_id is not None
+            else None,
         )
 
     @cached_property
@@ -51,11 +55,10 @@ class Context(Shown):
         """The local copy of the library's repository."""
         from brainscore_ops.forge.mirror import Mirror
 
-        secret = resolve_secret(self.deployment, self.deployment.forge.secret, ForgeSecret)
         return Mirror(
             self.deployment.state / "library.git",
             clone_url=self.forge.clone_url,
-            token=secret.token.get_secret_value(),
+            token=self.forge.token,
         )
 
     @property

@@ -8,17 +8,16 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from brainscore_ops.forge.embedded.access import may_push
 from brainscore_ops.forge.embedded.documents import Documents
+from brainscore_ops.forge.embedded.pulls import refresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from brainscore_ops.forge.embedded.git import GitRepository
-    from brainscore_ops.forge.embedded.records import Account, RepositoryRecord, Visitor
+    from brainscore_ops.forge.embedded.records import Account, Pull, RepositoryRecord, Visitor
     from brainscore_ops.forge.embedded.store import Store
-
-API_PREFIX = "/api/v3"
-"""Where the API begins, as on a GitHub Enterprise Server."""
 
 DEFAULT_PAGE_SIZE = 30
 MAX_PAGE_SIZE = 100
@@ -29,7 +28,7 @@ DOCUMENTATION_URL = "https://docs.github.com/rest"
 class ApiError(Exception):
     """An answer that is an error, with the body that GitHub would give."""
 
-    def __init__(self, status: int, message: str, errors: Sequence[Mapping[str, str]] = ()) -> None:
+    def __init__(self, status: int, message: str, errors: Sequence[Mapping[str, str] | str] = ()) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
@@ -76,6 +75,10 @@ class Request:
     body: Any
     """The JSON document; None without a body."""
     visitor: Visitor | None
+    proof: str = ""
+    """The JSON web token by which an app proves itself."""
+    token_seconds: int = 3600
+    """How long a token is good that an app is given."""
     rate: Mapping[str, int] = field(default_factory=dict)
     """The visitor's rate limit: limit, remaining, used, reset."""
     parameters: Mapping[str, str] = field(default_factory=dict)
@@ -84,19 +87,22 @@ class Request:
     @property
     def documents(self) -> Documents:
         """The builder of this server's documents."""
-        return Documents(self.store, self.root_url, API_PREFIX)
+        return Documents(self.store, self.root_url)
 
-    def repository(self, scope: str = "") -> tuple[RepositoryRecord, GitRepository]:
+    def repository(self, scope: str = "", *, push: bool = True) -> tuple[RepositoryRecord, GitRepository]:
         """The repository of the path.
 
         :param scope: what the visitor's token must hold; without it reading is enough
+        :param push: whether, with a scope, the visitor must also be one who may push
         """
         record = self.store.repository(f"{self.parameters['owner']}/{self.parameters['repo']}")
         readable = record and (not record.private or (self.visitor and self.visitor.may("repo")))
         if record is None or not readable:
             raise not_found()
         if scope:
-            self.account(scope)
+            account = self.account(scope)
+            if push and not may_push(self.store, record, account):
+                raise ApiError(HTTPStatus.FORBIDDEN, "Must have push access to the repository.")
         return record, self.store.git(record)
 
     def account(self, scope: str = "") -> Account:
@@ -182,3 +188,13 @@ def find_route(routes: Sequence[Route], method: str, path: str) -> tuple[Route, 
         if match:
             return candidate, {name: unquote(value) for name, value in match.groupdict().items()}
     raise not_found()
+
+
+def require_pull(request: Request, record: RepositoryRecord) -> Pull:
+    """The pull request of the path, as its branches are now."""
+    refresh(request.store, record)
+    number = request.parameters["number"]
+    pull = request.store.pull(record, int(number)) if number.isdecimal() and len(number) < 10 else None
+    if pull is None:
+        raise not_found()
+    return pull

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from brainscore_ops.forge.embedded.access import protections
 from brainscore_ops.forge.embedded.api import (
     Answer,
     ApiError,
@@ -29,8 +30,11 @@ from brainscore_ops.forge.embedded.git import (
     TreeEntry,
 )
 from brainscore_ops.forge.embedded.pulls import refresh
+from brainscore_ops.forge.embedded.webhooks import announce_pushes
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from brainscore_ops.forge.embedded.records import Account, RepositoryRecord
 
 ROUTES: list[Route] = []
@@ -67,7 +71,7 @@ def create_reference(request: Request) -> Answer:
     name, sha = request.value("ref", str, "Reference"), request.value("sha", str, "Reference")
     if not name.startswith("refs/") or name.count("/") < 2:
         raise unprocessable("Reference name must start with 'refs/' and have at least one more slash.")
-    _require_settable(git, name, sha)
+    _require_settable(git, name, sha, protections(request.store, record))
     try:
         git.update_reference(name, sha, old=ABSENT)
     except ReferenceMovedError:
@@ -86,7 +90,7 @@ def update_reference(request: Request) -> Answer:
     old = git.reference(name)
     if old is None:
         raise unprocessable("Reference does not exist")
-    _require_settable(git, name, sha)
+    _require_settable(git, name, sha, protections(request.store, record))
     if not request.value("force", bool, "Reference", False) and not git.is_ancestor(old, sha):
         raise unprocessable("Update is not a fast forward")
     try:
@@ -104,7 +108,7 @@ def delete_reference(request: Request) -> Answer:
     name = f"refs/{request.parameters['ref']}"
     if git.reference(name) is None:
         raise unprocessable("Reference does not exist")
-    _require_settable(git, name, None)
+    _require_settable(git, name, None, protections(request.store, record))
     if name == f"refs/heads/{record.default_branch}":
         raise unprocessable("Cannot delete the default branch")
     git.update_reference(name, ABSENT)
@@ -200,9 +204,11 @@ def _document(request: Request, record: RepositoryRecord, git: GitRepository, na
     return request.documents.reference(record, name, sha, git.kind(sha) or "commit")
 
 
-def _require_settable(git: GitRepository, name: str, sha: str | None) -> None:
+def _require_settable(git: GitRepository, name: str, sha: str | None, protected: Collection[str] = ()) -> None:
     if name.startswith("refs/pull/"):
         raise unprocessable("Reference update failed: refs/pull is read only")
+    if name.removeprefix("refs/heads/") in protected:
+        raise unprocessable("Cannot update this protected ref.")
     if sha is None:
         return
     kind = git.kind(sha)
@@ -212,6 +218,7 @@ def _require_settable(git: GitRepository, name: str, sha: str | None) -> None:
 
 def _moved(request: Request, record: RepositoryRecord) -> None:
     request.store.note_push(record)
+    announce_pushes(request.store, record, request.account())
     refresh(request.store, record)
 
 

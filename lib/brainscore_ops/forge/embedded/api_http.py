@@ -17,8 +17,17 @@ from urllib.parse import urlencode
 
 from tornado.web import RequestHandler
 
-from brainscore_ops.forge.embedded import api_git, api_pulls, api_repositories
-from brainscore_ops.forge.embedded.api import API_PREFIX, Answer, ApiError, Request, find_route, page_of
+from brainscore_ops.forge.embedded import (
+    api_access,
+    api_apps,
+    api_git,
+    api_hooks,
+    api_pulls,
+    api_repositories,
+    api_reviews,
+)
+from brainscore_ops.forge.embedded.api import Answer, ApiError, Request, find_route, page_of
+from brainscore_ops.forge.embedded.documents import API_PREFIX
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -28,7 +37,15 @@ if TYPE_CHECKING:
     from brainscore_ops.forge.embedded.records import Visitor
     from brainscore_ops.forge.embedded.store import Store
 
-ROUTES = (*api_repositories.ROUTES, *api_git.ROUTES, *api_pulls.ROUTES)
+ROUTES = (
+    *api_access.ROUTES,  # before the branches: a branch's name may hold slashes
+    *api_repositories.ROUTES,
+    *api_git.ROUTES,
+    *api_pulls.ROUTES,
+    *api_reviews.ROUTES,
+    *api_hooks.ROUTES,
+    *api_apps.ROUTES,
+)
 
 log = logging.getLogger(__name__)
 
@@ -54,17 +71,24 @@ class ApiHandler(RequestHandler):
     async def _answer(self) -> None:
         token = read_token(self.request)
         visitor = self.store.visitor(token) if token else None
+        proof = token if token.count(".") == 2 else ""  # a JSON web token, by which an app proves itself
         key = visitor.account.login if visitor else f"address {self.request.remote_ip}"
         rate = self.rates.peek(key)
         try:
-            if token and visitor is None:
+            if token and visitor is None and not proof:
                 raise ApiError(HTTPStatus.UNAUTHORIZED, "Bad credentials")
             # As at GitHub, to look at the limit does not count against it.
             counted = self.request.path != f"{API_PREFIX}/rate_limit"
             rate = self.rates.count(key) if counted else rate
             if rate.used > rate.limit:
                 raise ApiError(HTTPStatus.FORBIDDEN, f"API rate limit exceeded for {key}.")
-            request = self._request(visitor, rate)
+            if self.request.method != "GET" and (wait := self.rates.count_write(key)):
+                self.set_header("Retry-After", str(wait))
+                raise ApiError(
+                    HTTPStatus.FORBIDDEN,
+                    "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+                )
+            request = self._request(visitor, rate, proof)
             answer = await asyncio.get_running_loop().run_in_executor(self.executor, _dispatch, request)
         except ApiError as error:
             answer = Answer(error.document(), error.status)
@@ -73,7 +97,7 @@ class ApiHandler(RequestHandler):
             answer = Answer({"message": "Server Error", "status": "500"}, HTTPStatus.INTERNAL_SERVER_ERROR)
         self._write(answer, rate, visitor)
 
-    def _request(self, visitor: Visitor | None, rate: Rate) -> Request:
+    def _request(self, visitor: Visitor | None, rate: Rate, proof: str) -> Request:
         if "%00" in (self.request.uri or ""):
             raise ApiError(HTTPStatus.BAD_REQUEST, "Bad Request")
         return Request(
@@ -84,6 +108,8 @@ class ApiHandler(RequestHandler):
             query={name: self.get_query_argument(name) for name in self.request.query_arguments},
             body=_parse(self.request.body),
             visitor=visitor,
+            proof=proof,
+            token_seconds=self.rates.limits.token_seconds,
             rate=rate.document(),
         )
 
@@ -127,6 +153,20 @@ class ApiHandler(RequestHandler):
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How much a visitor may ask for. A local run must not be slowed by what GitHub has to share out; tests set it low."""
+
+    requests: int = 60_000
+    seconds: int = 3600
+    """How long a rate limit's hour is."""
+    writes: int = 60_000
+    """Writes within `write_seconds`: GitHub's secondary limit."""
+    write_seconds: int = 60
+    token_seconds: int = 3600
+    """How long a token is good that an app is given."""
+
+
+@dataclass(frozen=True)
 class Rate:
     """One visitor's rate limit within the present hour."""
 
@@ -150,15 +190,16 @@ class Rate:
 class RateLimits:
     """Requests of each visitor within an hour; a restart forgets them."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
         self._windows: dict[str, Rate] = {}
+        self._writes: dict[str, list[float]] = {}
 
     def peek(self, key: str) -> Rate:
         """A visitor's limit as it is."""
         rate = self._windows.get(key)
         if rate is None or rate.reset <= time.time():
-            rate = Rate(key, self._limit, 0, int(time.time()) + 3600)
+            rate = Rate(key, self.limits.requests, 0, int(time.time()) + self.limits.seconds)
         self._windows[key] = rate
         return rate
 
@@ -166,6 +207,16 @@ class RateLimits:
         """The limit after one more request."""
         self._windows[key] = replace(self.peek(key), used=self.peek(key).used + 1)
         return self._windows[key]
+
+    def count_write(self, key: str) -> int:
+        """Count a write, unless there were too many of late; the seconds to wait then, otherwise 0."""
+        moment = time.time()
+        recent = [at for at in self._writes.get(key, ()) if at > moment - self.limits.write_seconds]
+        self._writes[key] = recent
+        if len(recent) >= self.limits.writes:
+            return max(1, round(recent[0] + self.limits.write_seconds - moment))
+        recent.append(moment)
+        return 0
 
     def forgive(self, key: str) -> None:
         """Take one request back."""

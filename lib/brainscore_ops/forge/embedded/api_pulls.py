@@ -5,22 +5,35 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from brainscore_ops.forge.embedded.api import Answer, ApiError, Request, Route, invalid, not_found, page, route
+from brainscore_ops.forge.embedded.api import (
+    Answer,
+    ApiError,
+    Request,
+    Route,
+    invalid,
+    not_found,
+    page,
+    require_pull,
+    route,
+    unprocessable,
+)
+from brainscore_ops.forge.embedded.comparison import current_base, full_document, pull_changes
 from brainscore_ops.forge.embedded.pulls import (
+    HEAD_DIFFERS,
     PullHeadMovedError,
     PullRefusedError,
-    current_base,
     merge_pull,
-    mergeable,
     open_pull,
     refresh,
+    update_head,
 )
 from brainscore_ops.forge.embedded.store import now
+from brainscore_ops.forge.embedded.webhooks import announce_comment, announce_pull
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from brainscore_ops.forge.embedded.git import FileChange, GitRepository
+    from brainscore_ops.forge.embedded.git import GitRepository
     from brainscore_ops.forge.embedded.records import Comment, Pull, RepositoryRecord
 
 ROUTES: list[Route] = []
@@ -51,7 +64,7 @@ def list_pulls(request: Request) -> Answer:
 @route(ROUTES, "POST", "/repos/{owner}/{repo}/pulls")
 def create_pull(request: Request) -> Answer:
     """Open a pull request from a branch of this repository."""
-    record, git = request.repository("repo")
+    record, _ = request.repository("repo")
     owner, colon, branch = request.value("head", str, "PullRequest").rpartition(":")
     if colon and owner.lower() != record.owner.login.lower():
         raise invalid("PullRequest", "head")
@@ -75,28 +88,28 @@ def create_pull(request: Request) -> Answer:
             raise invalid("PullRequest", error.message) from None
         problem = {"resource": "PullRequest", "code": "custom", "message": error.message}
         raise ApiError(HTTPStatus.UNPROCESSABLE_ENTITY, "Validation Failed", [problem]) from None
-    return Answer(_full_document(request, record, git, pull), HTTPStatus.CREATED)
+    return Answer(full_document(request.documents, record, pull), HTTPStatus.CREATED)
 
 
 @route(ROUTES, "GET", "/repos/{owner}/{repo}/pulls/{number}")
 def get_pull(request: Request) -> Answer:
     """One pull request."""
-    record, git = request.repository()
-    return Answer(_full_document(request, record, git, _require_pull(request, record)))
+    record, _ = request.repository()
+    return Answer(full_document(request.documents, record, require_pull(request, record)))
 
 
 @route(ROUTES, "PATCH", "/repos/{owner}/{repo}/pulls/{number}")
 def update_pull(request: Request) -> Answer:
     """Change title, body, base or state."""
     record, git = request.repository("repo")
-    return Answer(_full_document(request, record, git, _update(request, record, git)))
+    return Answer(full_document(request.documents, record, _update(request, record, git)))
 
 
 @route(ROUTES, "GET", "/repos/{owner}/{repo}/pulls/{number}/files")
 def list_files(request: Request) -> Answer:
     """What a pull request changes."""
     record, git = request.repository()
-    pull = _require_pull(request, record)
+    pull = require_pull(request, record)
     changes = pull_changes(git, pull)[:FILES_LIMIT]
     return page(request, changes, lambda change: request.documents.change(record, pull.head_sha, change))
 
@@ -105,7 +118,7 @@ def list_files(request: Request) -> Answer:
 def list_commits(request: Request) -> Answer:
     """The commits of a pull request, oldest first."""
     record, git = request.repository()
-    pull = _require_pull(request, record)
+    pull = require_pull(request, record)
     commits = git.commits(pull.head_sha, f"^{current_base(git, pull)}")[::-1]
     return page(request, commits, lambda commit: request.documents.commit(record, commit))
 
@@ -114,7 +127,7 @@ def list_commits(request: Request) -> Answer:
 def get_merged(request: Request) -> Answer:
     """Whether a pull request is merged: 204, else 404."""
     record, _ = request.repository()
-    if not _require_pull(request, record).merged:
+    if not require_pull(request, record).merged:
         raise not_found()
     return Answer(status=HTTPStatus.NO_CONTENT)
 
@@ -130,7 +143,7 @@ def merge(request: Request) -> Answer:
         sha = merge_pull(
             request.store,
             record,
-            _require_pull(request, record),
+            require_pull(request, record),
             request.account(),
             head_sha=request.value("sha", str, "PullRequest", None),
             method=method,
@@ -144,11 +157,28 @@ def merge(request: Request) -> Answer:
     return Answer({"sha": sha, "merged": True, "message": "Pull Request successfully merged"})
 
 
+@route(ROUTES, "PUT", "/repos/{owner}/{repo}/pulls/{number}/update-branch")
+def update_branch(request: Request) -> Answer:
+    """Merge the base branch into the head's."""
+    record, _ = request.repository("repo")
+    pull = require_pull(request, record)
+    expected = request.value("expected_head_sha", str, "PullRequest", pull.head_sha)
+    if expected != pull.head_sha:
+        raise unprocessable(HEAD_DIFFERS)
+    try:
+        update_head(request.store, record, pull, request.account())
+    except PullRefusedError as error:
+        raise unprocessable(error.message) from None
+    require_pull(request, record)
+    url = request.documents.pull_page(record, pull)
+    return Answer({"message": "Updating pull request branch.", "url": url}, HTTPStatus.ACCEPTED)
+
+
 @route(ROUTES, "GET", "/repos/{owner}/{repo}/issues/{number}")
 def get_issue(request: Request) -> Answer:
     """A pull request as an issue."""
     record, _ = request.repository()
-    return Answer(request.documents.issue(record, _require_pull(request, record)))
+    return Answer(request.documents.issue(record, require_pull(request, record)))
 
 
 @route(ROUTES, "PATCH", "/repos/{owner}/{repo}/issues/{number}")
@@ -165,17 +195,18 @@ def update_issue(request: Request) -> Answer:
 def list_comments(request: Request) -> Answer:
     """The comments of a pull request, oldest first."""
     record, _ = request.repository()
-    comments = request.store.comments(_require_pull(request, record))
+    comments = request.store.comments(require_pull(request, record))
     return page(request, comments, lambda comment: request.documents.comment(record, comment))
 
 
 @route(ROUTES, "POST", "/repos/{owner}/{repo}/issues/{number}/comments")
 def create_comment(request: Request) -> Answer:
     """Write a comment."""
-    record, _ = request.repository("repo")
-    pull = _require_pull(request, record)
+    record, _ = request.repository("repo", push=False)
+    pull = require_pull(request, record)
     comment = request.store.add_comment(pull, request.account(), _comment_body(request))
     document = request.documents.comment(record, comment)
+    announce_comment(request.documents, record, pull, comment)
     return Answer(document, HTTPStatus.CREATED, headers={"Location": document["url"]})
 
 
@@ -223,7 +254,7 @@ def create_label(request: Request) -> Answer:
 def list_pull_labels(request: Request) -> Answer:
     """The labels of a pull request."""
     record, _ = request.repository()
-    labels = _require_pull(request, record).labels
+    labels = require_pull(request, record).labels
     return page(request, labels, lambda label: request.documents.label(record, label))
 
 
@@ -243,7 +274,7 @@ def set_pull_labels(request: Request) -> Answer:
 def clear_pull_labels(request: Request) -> Answer:
     """Take all labels off a pull request."""
     record, _ = request.repository("repo")
-    request.store.set_pull_labels(record, _require_pull(request, record), [])
+    _change_labels(request, record, require_pull(request, record), [])
     return Answer(status=HTTPStatus.NO_CONTENT)
 
 
@@ -251,41 +282,16 @@ def clear_pull_labels(request: Request) -> Answer:
 def remove_pull_label(request: Request) -> Answer:
     """Take one label off a pull request."""
     record, _ = request.repository("repo")
-    pull, name = _require_pull(request, record), request.parameters["name"].lower()
+    pull, name = require_pull(request, record), request.parameters["name"].lower()
     kept = [label.name for label in pull.labels if label.name.lower() != name]
     if len(kept) == len(pull.labels):
         raise ApiError(HTTPStatus.NOT_FOUND, "Label does not exist")
-    request.store.set_pull_labels(record, pull, kept)
-    return Answer([request.documents.label(record, label) for label in _require_pull(request, record).labels])
-
-
-def pull_changes(git: GitRepository, pull: Pull, *, patches: bool = True) -> list[FileChange]:
-    """What a pull request changes: from where it left its base to its head."""
-    base = current_base(git, pull)
-    return git.changes(git.merge_base(base, pull.head_sha) or base, pull.head_sha, patches=patches)
-
-
-def _require_pull(request: Request, record: RepositoryRecord) -> Pull:
-    refresh(request.store, record)
-    number = request.parameters["number"]
-    pull = request.store.pull(record, int(number)) if number.isdecimal() and len(number) < 10 else None
-    if pull is None:
-        raise not_found()
-    return pull
-
-
-def _full_document(request: Request, record: RepositoryRecord, git: GitRepository, pull: Pull) -> dict[str, Any]:
-    return request.documents.full_pull(
-        record,
-        pull,
-        mergeable=mergeable(git, pull) if pull.state == "open" else None,
-        commits=git.count_commits(pull.head_sha, f"^{current_base(git, pull)}"),
-        changes=pull_changes(git, pull, patches=False),
-    )
+    _change_labels(request, record, pull, kept)
+    return Answer([request.documents.label(record, label) for label in require_pull(request, record).labels])
 
 
 def _update(request: Request, record: RepositoryRecord, git: GitRepository) -> Pull:
-    pull = _require_pull(request, record)
+    pull = require_pull(request, record)
     values: dict[str, Any] = {
         name: request.value(name, str, "PullRequest") for name in ("title", "body") if name in (request.body or {})
     }
@@ -304,18 +310,30 @@ def _update(request: Request, record: RepositoryRecord, git: GitRepository) -> P
         values |= {"base_ref": base, "base_sha": tip}
     if values:
         request.store.change_pull(pull, **values)
+        action = "edited" if state == pull.state else {"open": "reopened", "closed": "closed"}[state]
+        announce_pull(request.store, record, require_pull(request, record), action, request.account())
     if "labels" in (request.body or {}):
-        request.store.set_pull_labels(record, pull, _names(request.body["labels"]))
-    return _require_pull(request, record)
+        _change_labels(request, record, pull, _names(request.body["labels"]))
+    return require_pull(request, record)
 
 
 def _set_labels(request: Request, combine: Callable[[list[str], list[str]], list[str]]) -> Answer:
     record, _ = request.repository("repo")
-    pull = _require_pull(request, record)
+    pull = require_pull(request, record)
     given = request.body["labels"] if isinstance(request.body, dict) and "labels" in request.body else request.body
     names = combine([label.name for label in pull.labels], _names(given))
+    _change_labels(request, record, pull, names)
+    return Answer([request.documents.label(record, label) for label in require_pull(request, record).labels])
+
+
+def _change_labels(request: Request, record: RepositoryRecord, pull: Pull, names: list[str]) -> None:
     request.store.set_pull_labels(record, pull, names)
-    return Answer([request.documents.label(record, label) for label in _require_pull(request, record).labels])
+    changed = require_pull(request, record)
+    for action, more, fewer in (("labeled", changed, pull), ("unlabeled", pull, changed)):
+        for label in more.labels:
+            if label not in fewer.labels:
+                document = request.documents.label(record, label)
+                announce_pull(request.store, record, changed, action, request.account(), label=document)
 
 
 def _names(given: object) -> list[str]:

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from brainscore_ops.forge.embedded.access import protections
 from brainscore_ops.forge.embedded.api import (
     Answer,
     ApiError,
@@ -19,6 +20,7 @@ from brainscore_ops.forge.embedded.api import (
     unprocessable,
 )
 from brainscore_ops.forge.embedded.git import EMPTY_TREE
+from brainscore_ops.forge.embedded.webhooks import announce_status
 
 if TYPE_CHECKING:
     from brainscore_ops.forge.embedded.git import GitRepository
@@ -35,6 +37,8 @@ STATES = ("error", "failure", "pending", "success")
 @route(ROUTES, "GET", "/user")
 def get_user(request: Request) -> Answer:
     """The account of the token."""
+    if request.visitor and request.visitor.is_app:
+        raise ApiError(HTTPStatus.FORBIDDEN, "Resource not accessible by integration")
     return Answer(request.documents.private_account(request.account()))
 
 
@@ -66,6 +70,7 @@ def list_branches(request: Request) -> Answer:
     """All branches."""
     record, git = request.repository()
     heads = sorted(git.references("refs/heads/").items())
+    protected = protections(request.store, record)
 
     def short(head: tuple[str, str]) -> dict[str, object]:
         name, sha = head
@@ -73,7 +78,7 @@ def list_branches(request: Request) -> Answer:
         return {
             "name": name.removeprefix("refs/heads/"),
             "commit": {"sha": sha, "url": commit["url"]},
-            "protected": False,
+            "protected": name.removeprefix("refs/heads/") in protected,
         }
 
     return page(request, heads, short)
@@ -87,16 +92,22 @@ def get_branch(request: Request) -> Answer:
     sha = git.reference(f"refs/heads/{name}")
     if sha is None:
         raise ApiError(HTTPStatus.NOT_FOUND, "Branch not found")
+    protection = protections(request.store, record).get(name)
+    contexts = list(protection.contexts) if protection else []
     repository = request.documents.repository(record)
     url = f"{repository['url']}/branches/{quote(name)}"
     document = {
         "name": name,
         "commit": request.documents.commit(record, git.read_commit(sha)),
         "_links": {"self": url, "html": f"{repository['html_url']}/tree/{quote(name)}"},
-        "protected": False,
+        "protected": protection is not None,
         "protection": {
-            "enabled": False,
-            "required_status_checks": {"enforcement_level": "off", "contexts": [], "checks": []},
+            "enabled": protection is not None,
+            "required_status_checks": {
+                "enforcement_level": "everyone" if contexts else "off",
+                "contexts": contexts,
+                "checks": [{"context": context, "app_id": None} for context in contexts],
+            },
         },
         "protection_url": f"{url}/protection",
     }
@@ -174,6 +185,7 @@ def create_status(request: Request) -> Answer:
         description=description,
         target_url=target_url or None,
     )
+    announce_status(request.documents, record, status)
     return Answer(request.documents.status(record, status), HTTPStatus.CREATED)
 
 

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from brainscore_ops.forge.embedded.access import given_role, unmet_protection
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from brainscore_ops.forge.embedded.git import Commit, FileChange, Signature, TreeEntry
-    from brainscore_ops.forge.embedded.records import Account, Comment, CommitStatus, Label, Pull, RepositoryRecord
+    from brainscore_ops.forge.embedded.records import (
+        Account,
+        Comment,
+        CommitStatus,
+        Label,
+        Pull,
+        RepositoryRecord,
+        Review,
+    )
     from brainscore_ops.forge.embedded.store import Store
+    from brainscore_ops.forge.embedded.webhooks import Delivery, Hook
 
 Document = dict[str, Any]
+
+API_PREFIX = "/api/v3"
+"""Where the API begins, as on a GitHub Enterprise Server."""
 
 
 @dataclass(frozen=True)
@@ -24,21 +39,21 @@ class Documents:
 
     store: Store
     root_url: str
-    api_prefix: str
 
     # People
 
     def account(self, account: Account) -> Document:
         """``simple-user``."""
-        url = f"{self._api}/users/{account.login}"
+        login = quote(account.login)
+        url = f"{self.api}/users/{login}"
         return {
             "login": account.login,
             "id": account.id,
             "node_id": _node_id("User", account.id),
-            "avatar_url": f"{self.root_url}/avatars/{account.login}.svg",
+            "avatar_url": f"{self.root_url}/avatars/{login}.svg",
             "gravatar_id": "",
             "url": url,
-            "html_url": f"{self.root_url}/{account.login}",
+            "html_url": f"{self.root_url}/{login}",
             "followers_url": f"{url}/followers",
             "following_url": f"{url}/following{{/other_user}}",
             "gists_url": f"{url}/gists{{/gist_id}}",
@@ -110,6 +125,8 @@ class Documents:
             **dict.fromkeys(_REPOSITORY_COUNTS, 0),
             **dict.fromkeys(_REPOSITORY_FLAGS, False),
             "has_issues": True,
+            "topics": [],
+            "web_commit_signoff_required": False,
             "allow_squash_merge": True,
             "allow_merge_commit": True,
             "allow_rebase_merge": False,
@@ -231,6 +248,56 @@ class Documents:
             document["previous_filename"] = change.previous_path
         return document
 
+    # Webhooks
+
+    def hook(self, record: RepositoryRecord, hook: Hook) -> Document:
+        """``hook``; its secret is not shown."""
+        url = f"{self._repository_url(record)}/hooks/{hook.id}"
+        config = {"url": hook.url, "content_type": "json", "insecure_ssl": "0"}
+        return {
+            "type": "Repository",
+            "id": hook.id,
+            "name": "web",
+            "active": hook.active,
+            "events": list(hook.events),
+            "config": config | ({"secret": "********"} if hook.secret else {}),
+            "updated_at": hook.updated_at,
+            "created_at": hook.created_at,
+            "url": url,
+            "test_url": f"{url}/test",
+            "ping_url": f"{url}/pings",
+            "deliveries_url": f"{url}/deliveries",
+            "last_response": {"code": None, "status": "unused", "message": None},
+        }
+
+    def short_delivery(self, record: RepositoryRecord, delivery: Delivery) -> Document:
+        """``hook-delivery-item``."""
+        return {
+            "id": delivery.id,
+            "guid": delivery.guid,
+            "delivered_at": delivery.delivered_at,
+            "redelivery": delivery.redelivery,
+            "duration": round(delivery.duration, 3),
+            "status": delivery.status,
+            "status_code": delivery.status_code,
+            "event": delivery.event,
+            "action": delivery.action,
+            "installation_id": None,
+            "repository_id": record.id,
+            "throttled_at": None,
+        }
+
+    def delivery(self, record: RepositoryRecord, hook: Hook, delivery: Delivery) -> Document:
+        """``hook-delivery``."""
+        return self.short_delivery(record, delivery) | {
+            "url": hook.url,
+            "request": {
+                "headers": {"X-GitHub-Event": delivery.event, "X-GitHub-Delivery": delivery.guid},
+                "payload": json.loads(delivery.payload),
+            },
+            "response": {"headers": {}, "payload": delivery.answer},
+        }
+
     # Statuses
 
     def status(self, record: RepositoryRecord, status: CommitStatus) -> Document:
@@ -241,7 +308,7 @@ class Documents:
         """``simple-commit-status``."""
         return {
             "url": f"{self._repository_url(record)}/statuses/{status.sha}",
-            "avatar_url": f"{self.root_url}/avatars/{status.creator.login}.svg",
+            "avatar_url": f"{self.root_url}/avatars/{quote(status.creator.login)}.svg",
             "id": status.id,
             "node_id": _node_id("StatusContext", status.id),
             "state": status.state,
@@ -317,7 +384,11 @@ class Documents:
         return self.pull(record, pull) | {
             "merged": pull.merged,
             "mergeable": mergeable,
-            "mergeable_state": _mergeable_state(pull, mergeable=mergeable),
+            "mergeable_state": _mergeable_state(
+                pull,
+                mergeable=mergeable,
+                blocked=bool(unmet_protection(self.store, record, self.store.git(record), pull)),
+            ),
             "rebaseable": False,
             "merged_by": self.account(pull.merger) if pull.merged and pull.merger else None,
             "comments": len(self.store.comments(pull)),
@@ -380,16 +451,35 @@ class Documents:
             "author_association": "CONTRIBUTOR",
         }
 
+    def review(self, record: RepositoryRecord, review: Review) -> Document:
+        """``pull-request-review``."""
+        url = f"{self._repository_url(record)}/pulls/{review.number}"
+        html = f"{self.root_url}/{record.full_name}/pull/{review.number}#pullrequestreview-{review.id}"
+        return {
+            "id": review.id,
+            "node_id": _node_id("PullRequestReview", review.id),
+            "user": self.account(review.author),
+            "body": review.body,
+            "state": review.state,
+            "html_url": html,
+            "pull_request_url": url,
+            "author_association": _association(self.store, record, review.author),
+            "_links": {"html": {"href": html}, "pull_request": {"href": url}},
+            "submitted_at": review.submitted_at,
+            "commit_id": review.sha,
+        }
+
     def pull_page(self, record: RepositoryRecord, pull: Pull) -> str:
         """The address of a pull request's page."""
         return f"{self.root_url}/{record.full_name}/pull/{pull.number}"
 
     @property
-    def _api(self) -> str:
-        return self.root_url + self.api_prefix
+    def api(self) -> str:
+        """Where the API begins."""
+        return self.root_url + API_PREFIX
 
     def _repository_url(self, record: RepositoryRecord) -> str:
-        return f"{self._api}/repos/{record.full_name}"
+        return f"{self.api}/repos/{record.full_name}"
 
     def _issue_url(self, record: RepositoryRecord, number: int) -> str:
         return f"{self._repository_url(record)}/issues/{number}"
@@ -463,9 +553,17 @@ _UNSIGNED: Document = {
 }
 
 
-def _mergeable_state(pull: Pull, *, mergeable: bool | None) -> str:
+def _association(store: Store, record: RepositoryRecord, account: Account) -> str:
+    if account.id == record.owner.id:
+        return "OWNER"
+    return "NONE" if given_role(store, record, account) in (None, "none") else "COLLABORATOR"
+
+
+def _mergeable_state(pull: Pull, *, mergeable: bool | None, blocked: bool) -> str:
     if pull.draft:
         return "draft"
+    if blocked and mergeable:
+        return "blocked"
     return {None: "unknown", True: "clean", False: "dirty"}[mergeable]
 
 

@@ -8,14 +8,17 @@ import os
 import re
 import signal
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler, stream_request_body
 
+from brainscore_ops.forge.embedded.access import may_push, protections
 from brainscore_ops.forge.embedded.api_http import read_token
 from brainscore_ops.forge.embedded.pulls import refresh
+from brainscore_ops.forge.embedded.webhooks import announce_pushes
 from brainscore_ops.forge.git import git_environment
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ PATHS = r"/([\w.-]+/[\w.-]+?)(?:\.git)?/(info/refs|git-upload-pack|git-receive-p
 
 MAX_PUSH = 2 * 1024**3
 """Bytes of one push (GitHub's limit)."""
+
+HOOKS = Path(__file__).parent / "git_hooks"
+"""The hooks that pushes pass."""
 
 _CHUNK = 1 << 16
 _WAITING_CHUNKS = 64
@@ -121,6 +127,9 @@ class GitHandler(RequestHandler):
         visitor = self.store.visitor(token) if token else None
         record = self.store.repository(full_name)
         status = _refusal(record, visitor, service, has_token=bool(token))
+        pushes = service == "git-receive-pack"
+        if status is None and pushes and record and visitor and not may_push(self.store, record, visitor.account):
+            status = HTTPStatus.FORBIDDEN
         if status is None:
             self.visitor = visitor
             return record
@@ -146,6 +155,15 @@ class GitHandler(RequestHandler):
             "REMOTE_ADDR": self.request.remote_ip or "",
             "REMOTE_USER": self.visitor.account.login if self.visitor else "",
         }
+        if self.pushes:
+            # A hook of ours refuses what would move a protected branch; no hook of the repository's own is ever run.
+            protected = "".join(f"refs/heads/{branch}\n" for branch in protections(self.store, record))
+            values |= {
+                "FORGE_PROTECTED": protected,
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": "core.hooksPath",
+                "GIT_CONFIG_VALUE_0": str(HOOKS),
+            }
         return git_environment() | {name: value for name, value in values.items() if value}
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
@@ -180,6 +198,7 @@ class GitHandler(RequestHandler):
     def _after_push(self) -> None:
         if self.repository:
             self.store.note_push(self.repository)
+            announce_pushes(self.store, self.repository, self.visitor.account if self.visitor else None)
             refresh(self.store, self.repository)
 
 

@@ -14,17 +14,19 @@ from urllib.parse import quote
 
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
-from brainscore_ops.forge.embedded.api_pulls import pull_changes
+from brainscore_ops.forge.embedded.access import unmet_protection
 from brainscore_ops.forge.embedded.api_repositories import newest_statuses
+from brainscore_ops.forge.embedded.comparison import current_base, mergeable, pull_changes
 from brainscore_ops.forge.embedded.git import EMPTY_TREE
-from brainscore_ops.forge.embedded.pulls import current_base, mergeable, refresh
+from brainscore_ops.forge.embedded.pulls import refresh
+from brainscore_ops.forge.embedded.reviews import reviews_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
     from brainscore_ops.forge.embedded.git import Commit, FileChange, GitRepository
-    from brainscore_ops.forge.embedded.records import CommitStatus, Pull, RepositoryRecord
+    from brainscore_ops.forge.embedded.records import Comment, CommitStatus, Pull, RepositoryRecord, Review
     from brainscore_ops.forge.embedded.store import Store
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -176,8 +178,9 @@ def _pull(store: Store, full_name: str, number: str) -> View:
         "word": _word(pull),
         "commits": git.commits(pull.head_sha, f"^{current_base(git, pull)}")[::-1],
         "statuses": _statuses(store, record, pull.head_sha),
-        "comments": store.comments(pull),
+        "talk": _talk(store, pull),
         "merges": mergeable(git, pull) if pull.state == "open" else None,
+        "asked": unmet_protection(store, record, git, pull) if pull.state == "open" else "",
         **_difference(changes, pull.head_sha),
     }
     return View("pull.html", f"{pull.title} #{pull.number}", values)
@@ -260,6 +263,13 @@ def _difference(changes: list[FileChange], head: str) -> dict[str, Any]:
 
 def _statuses(store: Store, record: RepositoryRecord, sha: str) -> list[CommitStatus]:
     return sorted(newest_statuses(store.statuses(record, sha)), key=lambda status: status.context)
+
+
+def _talk(store: Store, pull: Pull) -> list[Comment | Review]:
+    """Comments and reviews in the order in which they were written."""
+    said: list[tuple[str, Comment | Review]] = [(comment.created_at, comment) for comment in store.comments(pull)]
+    said += [(review.submitted_at, review) for review in reviews_of(store, pull)]
+    return [entry for _, entry in sorted(said, key=lambda pair: pair[0])]
 
 
 def _open(store: Store, full_name: str) -> tuple[RepositoryRecord, GitRepository]:

@@ -12,12 +12,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from brainscore_ops.errors import RefusedError
+from brainscore_ops.forge.embedded.access import unmet_protection
+from brainscore_ops.forge.embedded.comparison import current_base
 from brainscore_ops.forge.embedded.git import GitRepository, MergeConflictError, ReferenceMovedError, Signature
 from brainscore_ops.forge.embedded.store import now
+from brainscore_ops.forge.embedded.webhooks import announce_pull, announce_pushes
 
 if TYPE_CHECKING:
     from brainscore_ops.forge.embedded.records import Account, Pull, RepositoryRecord
     from brainscore_ops.forge.embedded.store import Store
+
+
+HEAD_DIFFERS = "expected head sha didn\u2019t match current head ref."
+"""GitHub's words, with GitHub's apostrophe."""
 
 
 class PullRefusedError(RefusedError):
@@ -42,17 +49,20 @@ def refresh(store: Store, repository: RepositoryRecord) -> None:
     for pull in pulls:
         base = references.get(f"refs/heads/{pull.base_ref}", pull.base_sha)
         if pull.merge_sha and git.is_ancestor(pull.merge_sha, base):
-            _record_merge(store, pull)
+            _record_merge(store, repository, pull)
             continue
         head = references.get(f"refs/heads/{pull.head_ref}")
         if head is None:  # the branch is gone: GitHub closes the pull request and keeps its last head
             store.change_pull(pull, state="closed", closed_at=now())
+            _announce(store, repository, pull, "closed")
             continue
         if head != pull.head_sha:
             # Like GitHub, the recorded base follows only with a new head: it may lag behind its branch.
             store.change_pull(pull, head_sha=head, base_sha=base)
         if references.get(f"refs/pull/{pull.number}/head") != head:
             git.update_reference(f"refs/pull/{pull.number}/head", head)
+        if head != pull.head_sha:
+            _announce(store, repository, pull, "synchronize", before=pull.head_sha, after=head)
 
 
 def open_pull(
@@ -89,22 +99,8 @@ def open_pull(
         owner = repository.owner.login
         raise PullRefusedError(f"A pull request already exists for {owner}:{head_ref}.", code="pull-exists") from None
     git.update_reference(f"refs/pull/{pull.number}/head", head)
+    announce_pull(store, repository, pull, "opened", author)
     return pull
-
-
-def current_base(git: GitRepository, pull: Pull) -> str:
-    """The commit that a pull request is compared with: the base branch now, or as it was when it was closed."""
-    tip = git.reference(f"refs/heads/{pull.base_ref}") if pull.state == "open" else None
-    return tip or pull.base_sha
-
-
-def mergeable(git: GitRepository, pull: Pull) -> bool:
-    """Whether an open pull request merges into its base branch as it is now without conflicts."""
-    try:
-        git.merge_trees(current_base(git, pull), pull.head_sha)
-    except MergeConflictError:
-        return False
-    return True
 
 
 def merge_pull(
@@ -134,6 +130,8 @@ def merge_pull(
         raise PullHeadMovedError("Head branch was modified. Review and try the merge again.")
     if pull.state != "open" or pull.draft:
         raise PullRefusedError("Pull Request is not mergeable")
+    if asked := unmet_protection(store, repository, git, pull):
+        raise PullRefusedError(asked, code="branch-protected")
     base = current_base(git, pull)
     try:
         tree = git.merge_trees(base, pull.head_sha)
@@ -154,14 +152,48 @@ def merge_pull(
         git.update_reference(f"refs/heads/{pull.base_ref}", commit, old=base)
     except ReferenceMovedError:
         raise PullRefusedError("Base branch was modified. Review and try the merge again.") from None
-    _record_merge(store, store.pull(repository, pull.number) or pull)
+    _record_merge(store, repository, store.pull(repository, pull.number) or pull)
     store.note_push(repository)
+    announce_pushes(store, repository, merger)
     return commit
 
 
-def _record_merge(store: Store, pull: Pull) -> None:
+def update_head(store: Store, repository: RepositoryRecord, pull: Pull, actor: Account) -> str:
+    """Merge the base branch into the head branch of an open pull request; the new head.
+
+    :raises PullRefusedError: it is not open, has nothing to take over, or conflicts
+    """
+    git = store.git(repository)
+    base = git.reference(f"refs/heads/{pull.base_ref}")
+    if pull.state != "open" or base is None:
+        raise PullRefusedError("Pull request is closed.")
+    if git.is_ancestor(base, pull.head_sha):
+        raise PullRefusedError("There are no new commits on the base branch.")
+    try:
+        tree = git.merge_trees(pull.head_sha, base)
+    except MergeConflictError:
+        raise PullRefusedError("merge conflict between base and head") from None
+    signature = Signature(actor.name, actor.email, datetime.now(UTC).replace(microsecond=0))
+    message = f"Merge branch '{pull.base_ref}' into {pull.head_ref}"
+    commit = git.write_commit(tree, [pull.head_sha, base], message, author=signature, committer=signature)
+    try:
+        git.update_reference(f"refs/heads/{pull.head_ref}", commit, old=pull.head_sha)
+    except ReferenceMovedError:
+        raise PullRefusedError(HEAD_DIFFERS) from None
+    store.note_push(repository)
+    announce_pushes(store, repository, actor)
+    return commit
+
+
+def _record_merge(store: Store, repository: RepositoryRecord, pull: Pull) -> None:
     moment = now()
     store.change_pull(pull, state="closed", closed_at=moment, merged_at=moment)
+    _announce(store, repository, pull, "closed")
+
+
+def _announce(store: Store, repository: RepositoryRecord, pull: Pull, action: str, **more: str) -> None:
+    changed = store.pull(repository, pull.number) or pull
+    announce_pull(store, repository, changed, action, changed.merger or changed.author, **more)
 
 
 def _words(

@@ -85,6 +85,75 @@ CREATE TABLE IF NOT EXISTS pull_label (
     label INTEGER NOT NULL REFERENCES label(id),
     PRIMARY KEY (pull, label)
 );
+CREATE TABLE IF NOT EXISTS review (
+    id INTEGER PRIMARY KEY,
+    pull INTEGER NOT NULL REFERENCES pull(id),
+    author INTEGER NOT NULL REFERENCES account(id),
+    body TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('APPROVED', 'CHANGES_REQUESTED', 'COMMENTED', 'DISMISSED')),
+    sha TEXT NOT NULL,
+    submitted_at TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS review_of_pull ON review (pull);
+CREATE TABLE IF NOT EXISTS collaborator (
+    repository INTEGER NOT NULL REFERENCES repository(id),
+    account INTEGER NOT NULL REFERENCES account(id),
+    role TEXT NOT NULL CHECK (role IN ('none', 'read', 'triage', 'write', 'maintain', 'admin')),
+    PRIMARY KEY (repository, account)
+);
+CREATE TABLE IF NOT EXISTS protection (
+    repository INTEGER NOT NULL REFERENCES repository(id),
+    branch TEXT NOT NULL,
+    contexts TEXT NOT NULL,
+    strict INTEGER NOT NULL,
+    approvals INTEGER NOT NULL,
+    PRIMARY KEY (repository, branch)
+);
+CREATE TABLE IF NOT EXISTS app (
+    id INTEGER PRIMARY KEY,
+    slug TEXT NOT NULL UNIQUE,
+    bot INTEGER NOT NULL REFERENCES account(id),
+    public_key TEXT NOT NULL,
+    created_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS installation_token (
+    digest TEXT PRIMARY KEY,
+    app INTEGER NOT NULL REFERENCES app(id),
+    expires_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS hook (
+    id INTEGER PRIMARY KEY,
+    repository INTEGER NOT NULL REFERENCES repository(id),
+    url TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    events TEXT NOT NULL,
+    active INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    updated_at TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS delivery (
+    id INTEGER PRIMARY KEY,
+    guid TEXT NOT NULL,
+    hook INTEGER NOT NULL REFERENCES hook(id) ON DELETE CASCADE,
+    event TEXT NOT NULL,
+    action TEXT,
+    payload TEXT NOT NULL,
+    redelivery INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    due_at REAL,
+    delivered_at TEXT NOT NULL,
+    duration REAL NOT NULL,
+    status TEXT NOT NULL,
+    status_code INTEGER NOT NULL,
+    answer TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS announced (
+    repository INTEGER NOT NULL REFERENCES repository(id),
+    name TEXT NOT NULL,
+    sha TEXT NOT NULL,
+    PRIMARY KEY (repository, name)
+);
+CREATE INDEX IF NOT EXISTS delivery_due ON delivery (due_at) WHERE due_at IS NOT NULL;
 """
 """Times are UTC in ISO 8601 with a Z, as the API shows them."""
 
@@ -107,6 +176,8 @@ class Visitor:
 
     account: Account
     scopes: frozenset[str]
+    is_app: bool = False
+    """Whether the token is an app's, which is no user."""
 
     def may(self, scope: str) -> bool:
         """Whether the token holds a scope; ``repo`` holds all those of repositories."""
@@ -198,3 +269,42 @@ class Comment:
     body: str
     created_at: str
     updated_at: str
+
+
+@dataclass(frozen=True)
+class App:
+    """An app, known by its public key."""
+
+    id: int
+    slug: str
+    bot: Account
+    """The account that its tokens act as."""
+    public_key: str
+    created_at: str
+
+
+@dataclass(frozen=True)
+class Review:
+    """What somebody judged of a pull request at one head."""
+
+    id: int
+    number: int
+    author: Account
+    body: str
+    state: str
+    """``APPROVED``, ``CHANGES_REQUESTED``, ``COMMENTED`` or ``DISMISSED``."""
+    sha: str
+    """The head that was judged; a later push leaves the review where it is."""
+    submitted_at: str
+
+
+@dataclass(frozen=True)
+class Protection:
+    """What a branch asks of a pull request that is to be merged into it."""
+
+    contexts: tuple[str, ...]
+    """The statuses that must have succeeded on the head."""
+    strict: bool
+    """Whether the head must hold all that the branch holds."""
+    approvals: int
+    """How many reviews of people with write access must approve it."""

@@ -48,6 +48,8 @@ class Store:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.address = "http://forge.localhost"
+        """Where a server of this store is reached; the server says so when it starts."""
         self._database = root / "forge.sqlite"
         (root / "repositories").mkdir(parents=True, exist_ok=True)
         with closing(self._connect()) as connection:
@@ -68,7 +70,7 @@ class Store:
                 " ON CONFLICT (login) DO UPDATE SET name = excluded.name, email = excluded.email",
                 (login, name, email, kind, now()),
             )
-            return _require(_account(connection, "login = ?", login))
+            return require(account_of(connection, "login = ?", login))
 
     def create_token(self, login: str, scopes: Iterable[str] = ("repo",)) -> str:
         """A new token of an account. Only its digest is kept: it cannot be shown again."""
@@ -77,12 +79,12 @@ class Store:
             raise UsageError(f"Expected scopes among {sorted(SCOPES)}; found {sorted(unknown)}.")
         token = "bsf_" + secrets.token_urlsafe(30)
         with self.transaction() as connection:
-            account = _account(connection, "login = ?", login)
+            account = account_of(connection, "login = ?", login)
             if account is None:
                 raise UsageError(f"There is no user {login!r}.", remedy="Create the user first: Store.create_user.")
             connection.execute(
                 "INSERT INTO token (digest, account, scopes, created_at) VALUES (?, ?, ?, ?)",
-                (_digest(token), account.id, " ".join(scopes), now()),
+                (digest(token), account.id, " ".join(scopes), now()),
             )
         return token
 
@@ -105,7 +107,7 @@ class Store:
                 " SELECT ?, id, ?, ?, ?, ? FROM account WHERE login = ? ON CONFLICT (full_name) DO NOTHING",
                 (full_name, default_branch, private, moment, moment, owner),
             )
-            record = _require(_repository(connection, full_name))
+            record = require(_repository(connection, full_name))
         self.git(record).create(record.default_branch)
         return record
 
@@ -128,6 +130,8 @@ class Store:
         head = git.reference(branch)
         if head is None:
             git.update_reference(branch, sha, old=ABSENT)
+            with self.transaction() as connection:  # nobody is told of how a repository began
+                connection.execute("INSERT OR REPLACE INTO announced VALUES (?, ?, ?)", (record.id, branch, sha))
         elif not git.is_ancestor(sha, head):
             raise UsageError(
                 f"Expected {record.default_branch} of {full_name} to be empty or to begin with {sha}; it is at {head}.",
@@ -153,24 +157,37 @@ class Store:
                 raise
             connection.commit()
 
-    def visitor(self, token: str) -> Visitor | None:
-        """Who a token belongs to; None when it is unknown."""
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection to look something up with."""
         with closing(self._connect()) as connection:
-            row = connection.execute("SELECT account, scopes FROM token WHERE digest = ?", (_digest(token),)).fetchone()
+            yield connection
+
+    def visitor(self, token: str) -> Visitor | None:
+        """Who a token belongs to; None when it is unknown or has ended."""
+        with self.reading() as connection:
+            row = connection.execute("SELECT account, scopes FROM token WHERE digest = ?", (digest(token),)).fetchone()
+            if row is not None:
+                return Visitor(
+                    require(account_of(connection, "id = ?", row["account"])), frozenset(row["scopes"].split())
+                )
+            row = connection.execute(
+                "SELECT bot FROM installation_token JOIN app ON app.id = app WHERE digest = ? AND expires_at > ?",
+                (digest(token), now()),
+            ).fetchone()
             if row is None:
                 return None
-            account = _require(_account(connection, "id = ?", row["account"]))
-            return Visitor(account, frozenset(row["scopes"].split()))
+            return Visitor(require(account_of(connection, "id = ?", row["bot"])), frozenset({"repo"}), is_app=True)
 
     def account(self, login: str) -> Account | None:
         """An account by its login."""
         with closing(self._connect()) as connection:
-            return _account(connection, "login = ?", login)
+            return account_of(connection, "login = ?", login)
 
     def account_by_email(self, email: str) -> Account | None:
         """The account that commits of an e-mail address belong to."""
         with closing(self._connect()) as connection:
-            return _account(connection, "email = ? COLLATE NOCASE", email) if email else None
+            return account_of(connection, "email = ? COLLATE NOCASE", email) if email else None
 
     def repository(self, full_name: str) -> RepositoryRecord | None:
         """A repository by ``owner/name``."""
@@ -181,7 +198,7 @@ class Store:
         """All repositories by name."""
         with closing(self._connect()) as connection:
             names = [row["full_name"] for row in connection.execute("SELECT full_name FROM repository ORDER BY 1")]
-            return [_require(_repository(connection, name)) for name in names]
+            return [require(_repository(connection, name)) for name in names]
 
     def pulls(self, repository: RepositoryRecord, *, state: str = "all") -> list[Pull]:
         """The pull requests of a repository by number."""
@@ -224,7 +241,7 @@ class Store:
                 "updated_at": moment,
                 **refs,
             }
-            _insert(connection, "pull", values)
+            insert(connection, "pull", values)
             row = connection.execute(
                 "SELECT * FROM pull WHERE repository = ? AND number = ?", (repository.id, number)
             ).fetchone()
@@ -270,7 +287,7 @@ class Store:
             "created_at": now(),
         }
         with self.transaction() as connection:
-            identity = _insert(connection, "status", values)
+            identity = insert(connection, "status", values)
             return _status(connection, connection.execute("SELECT * FROM status WHERE id = ?", (identity,)).fetchone())
 
     def comments(self, pull: Pull) -> list[Comment]:
@@ -300,7 +317,7 @@ class Store:
             "updated_at": moment,
         }
         with self.transaction() as connection:
-            identity = _insert(connection, "comment", values)
+            identity = insert(connection, "comment", values)
             row = connection.execute("SELECT * FROM comment WHERE id = ?", (identity,)).fetchone()
             return _comment(connection, row)
 
@@ -322,7 +339,7 @@ class Store:
         values = {"repository": repository.id, "name": name, "color": color, "description": description}
         with self.transaction() as connection:
             try:
-                identity = _insert(connection, "label", values)
+                identity = insert(connection, "label", values)
             except sqlite3.IntegrityError:
                 return None
             return _label(connection.execute("SELECT * FROM label WHERE id = ?", (identity,)).fetchone())
@@ -363,7 +380,8 @@ def _require_name(name: str) -> None:
         raise UsageError(f"Expected a name of letters, digits and _.- for an account or a repository, found {name!r}.")
 
 
-def _digest(token: str) -> str:
+def digest(token: str) -> str:
+    """What is kept of a token."""
     # A token has 240 random bits: there is nothing to guess, so no slow hash is needed.
     return hashlib.sha256(token.encode()).hexdigest()
 
@@ -378,13 +396,15 @@ def _folder_entries(git: GitRepository, folder: Path) -> Iterator[TreeEntry]:
             yield TreeEntry(name, mode, "blob", git.write_blob(path.read_bytes()))
 
 
-def _insert(connection: sqlite3.Connection, table: str, values: dict[str, Any]) -> int:
+def insert(connection: sqlite3.Connection, table: str, values: dict[str, Any]) -> int:
+    """Add a row; its number."""
     columns, marks = ", ".join(values), ", ".join("?" for _ in values)
     statement = f"INSERT INTO {table} ({columns}) VALUES ({marks})"  # noqa: S608 (names are our own)
     return int(connection.execute(statement, tuple(values.values())).lastrowid or 0)
 
 
-def _account(connection: sqlite3.Connection, condition: str, value: object) -> Account | None:
+def account_of(connection: sqlite3.Connection, condition: str, value: object) -> Account | None:
+    """The account that a condition on its columns finds."""
     row = connection.execute(f"SELECT * FROM account WHERE {condition}", (value,)).fetchone()  # noqa: S608
     return Account(**row) if row else None
 
@@ -393,7 +413,7 @@ def _repository(connection: sqlite3.Connection, full_name: str) -> RepositoryRec
     row = connection.execute("SELECT * FROM repository WHERE full_name = ?", (full_name,)).fetchone()
     if row is None:
         return None
-    owner = _require(_account(connection, "id = ?", row["owner"]))
+    owner = require(account_of(connection, "id = ?", row["owner"]))
     return RepositoryRecord(**{**row, "owner": owner, "private": bool(row["private"])})
 
 
@@ -406,8 +426,8 @@ def _pull(connection: sqlite3.Connection, row: sqlite3.Row) -> Pull:
     values = {name: row[name] for name in row.keys() if name != "repository"}  # noqa: SIM118 (a Row is no mapping)
     values |= {
         "draft": bool(row["draft"]),
-        "author": _require(_account(connection, "id = ?", row["author"])),
-        "merger": _account(connection, "id = ?", row["merger"]),
+        "author": require(account_of(connection, "id = ?", row["author"])),
+        "merger": account_of(connection, "id = ?", row["merger"]),
         "labels": tuple(_label(label) for label in labels),
     }
     return Pull(**values)
@@ -415,12 +435,12 @@ def _pull(connection: sqlite3.Connection, row: sqlite3.Row) -> Pull:
 
 def _status(connection: sqlite3.Connection, row: sqlite3.Row) -> CommitStatus:
     values = {name: row[name] for name in row.keys() if name != "repository"}  # noqa: SIM118
-    return CommitStatus(**values | {"creator": _require(_account(connection, "id = ?", row["creator"]))})
+    return CommitStatus(**values | {"creator": require(account_of(connection, "id = ?", row["creator"]))})
 
 
 def _comment(connection: sqlite3.Connection, row: sqlite3.Row) -> Comment:
     number = connection.execute("SELECT number FROM pull WHERE id = ?", (row["pull"],)).fetchone()["number"]
-    author = _require(_account(connection, "id = ?", row["author"]))
+    author = require(account_of(connection, "id = ?", row["author"]))
     return Comment(row["id"], number, author, row["body"], row["created_at"], row["updated_at"])
 
 
@@ -428,7 +448,8 @@ def _label(row: sqlite3.Row) -> Label:
     return Label(row["id"], row["name"], row["color"], row["description"])
 
 
-def _require(record: Record | None) -> Record:
+def require(record: Record | None) -> Record:
+    """A row that is there because it was just written, or is referred to."""
     if record is None:
         raise AssertionError("the row that was just written or is referred to exists")
     return record

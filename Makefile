@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-tests demo test lint format lab bench clean
 BIN := .venv/bin
+WORKFLOWS := .github/workflows/*.yml examples/caller-workflows/*.yml
 # Byte code is kept: without it every process compiles every import anew, and everything takes twice as long.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -20,12 +21,15 @@ demo: setup      ## run the main job on this machine: from zips to the leaderboa
 test: setup-tests lint ## run lint and all tests
 	@$(BIN)/python -m pytest
 
-lint: setup      ## ruff, mypy --strict, import-linter, nbstripout
+lint: setup      ## ruff, mypy --strict, import-linter, nbstripout, and the workflows by actionlint, zizmor and their schema
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@git ls-files '*.ipynb' | xargs $(BIN)/nbstripout --verify
+	@$(BIN)/actionlint -shellcheck $(BIN)/shellcheck $(WORKFLOWS)
+	@$(BIN)/zizmor --offline --no-progress --quiet $(WORKFLOWS)
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.github-workflows $(WORKFLOWS)
 
 format: setup    ## format the code
 	@$(BIN)/ruff check --fix .

@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": ("demo", "demo"),
     "deployments": ("deployments", "deployments"),
     "down": ("services", "down"),
+    "event": ("event", "event"),
     "gate": ("submissions", "gate"),
     "run": ("run", "run"),
     "runs": ("runs", "runs"),

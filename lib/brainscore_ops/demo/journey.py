@@ -7,7 +7,6 @@ interruption it goes on where it was.
 from __future__ import annotations
 
 import importlib.util
-import json
 import signal
 import sys
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -24,6 +23,7 @@ from brainscore_ops.pipeline import advance
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.runbooks.signals import stop_runs_of_threads
 from brainscore_ops.scores.leaderboard import Leaderboard, leaderboard
+from brainscore_ops.scores.page import published_revision
 from brainscore_ops.services import forge_store
 from brainscore_ops.submissions.context import Context, open_deployment
 from brainscore_ops.submissions.intake import find_submission
@@ -155,22 +155,13 @@ def publish(deployment: Deployment, tell: Callable[[News], None]) -> tuple[Leade
     board = leaderboard(context.database, domain=deployment.library.domain)
     context.database.close()
     page = deployment.outputs / "site" / "index.html"
-    if published_revision(page) == board.revision:
+    if published_revision(page.parent) == board.revision:
         tell(News(PUBLISH_JOB, "publish", state=FOUND))
     else:
         tell(News(PUBLISH_JOB, "publish"))
         result = run_runbook("publish", {}, deployment=deployment.name, triggered_by=TRIGGER, raise_on_failure=True)
         tell(News(PUBLISH_JOB, "publish", state=str(result.state)))
     return board, page
-
-
-def published_revision(page: Path) -> str | None:
-    """The revision of the scores that a page shows; None where there is none."""
-    data = page.parent / "leaderboard.json"
-    if not (page.exists() and data.exists()):
-        return None
-    revision: str | None = json.loads(data.read_text(encoding="utf-8")).get("revision")
-    return revision
 
 
 class _Driver:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 import tempfile
 from dataclasses import dataclass
@@ -27,6 +28,15 @@ TEMPLATES = Path(__file__).parent / "templates"
 PAGE = "index.html"
 JSON_FILE = "leaderboard.json"
 CSV_FILE = "leaderboard.csv"
+
+
+def published_revision(folder: Path) -> str | None:
+    """The revision of the scores that the page in a folder shows; None where there is none."""
+    data = folder / JSON_FILE
+    if not ((folder / PAGE).exists() and data.exists()):
+        return None
+    revision: str | None = json.loads(data.read_text(encoding="utf-8")).get("revision")
+    return revision
 
 
 def write_page(leaderboard: Leaderboard, folder: Path) -> Path:

@@ -1,0 +1,237 @@
+"""Events: what a workflow was started by, checked before anything runs, and the runbook that it asks for.
+
+A payload comes from a repository that strangers write to. It may say which pull request or submission is meant and nothing
+else: not the deployment, no runbook, no path and no text. Every one of its fields is a number, a commit or the name of our own
+repository.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from brainscore_ops.errors import Fault, Problem, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from brainscore_ops.forge.client import PullRequest
+    from brainscore_ops.submissions.context import Context
+
+MOST_BYTES = 10 * 1024**2
+"""Of an event's file; what GitHub writes there is far below."""
+
+Number = Annotated[int, Field(gt=0, lt=2**31, strict=True)]
+Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,99}/[\w.-]{1,100}$", strict=True)]
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", strict=True)]
+
+
+class BadEventError(UsageError):
+    """An event that is not what its workflow is started by; nothing was run."""
+
+    code = "bad-event"
+
+
+class ForeignEventError(RefusedError):
+    """An event of a repository that is not this deployment's library."""
+
+    code = "foreign-event"
+    fault = Fault.OPERATOR
+
+
+class Payload(BaseModel):
+    """What an event says: the base of all payloads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    runbook: ClassVar[str]
+    """What it asks for."""
+
+    repository: Repository | None = None
+    """The library that it comes from; dispatched events name it, a person who starts a workflow need not."""
+
+    def parameters(self) -> dict[str, Any]:
+        """The runbook's parameters."""
+        return self.model_dump(exclude={"repository"}, exclude_none=True)
+
+
+class CreatePullRequest(Payload):
+    """A submission was accepted."""
+
+    runbook = "create_pr"
+    submission: Number
+
+
+class TestPlugins(Payload):
+    """A pull request was opened, or its head moved."""
+
+    __test__: ClassVar[bool] = False  # pytest: not a test
+    runbook = "test_plugins"
+    pull_request: Number
+
+
+class Merge(Payload):
+    """Something changed that the gate looks at: by its pull request, or by the head commit that got a status."""
+
+    runbook = "merge"
+    pull_request: Number | None = None
+    sha: Commit | None = None
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Merge:
+        if (self.pull_request is None) == (self.sha is None):
+            raise ValueError("expected either pull_request or sha")
+        return self
+
+
+class ScorePlugins(Payload):
+    """A pull request was merged."""
+
+    runbook = "score_plugins"
+    pull_request: Number
+
+
+class Migrate(Payload):
+    """Somebody wants the database migrated."""
+
+    runbook = "migrate"
+
+
+class Snapshot(Payload):
+    """It is time for a snapshot."""
+
+    runbook = "snapshot"
+
+
+class Publish(Payload):
+    """The leaderboard is to be published."""
+
+    runbook = "publish"
+
+
+class Reconcile(Payload):
+    """It is time to look for what stands still."""
+
+    runbook = "reconcile"
+
+
+WORKFLOWS: Mapping[str, type[Payload]] = {
+    "create_github_pr": CreatePullRequest,
+    "test_plugins": TestPlugins,
+    "automerge_plugin-only_prs": Merge,
+    "score_new_plugins": ScorePlugins,
+    "migrate": Migrate,
+    "snapshot": Snapshot,
+    "publish": Publish,
+    "reconcile": Reconcile,
+}
+"""Workflow → what it is started by. A workflow's file, its name and the type of its dispatch are the same word."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A runbook to be run."""
+
+    runbook: str
+    parameters: Mapping[str, Any]
+
+
+def read_event(path: Path) -> Any:
+    """The document of an event's file.
+
+    :raises BadEventError: it is missing, too long, or no JSON
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise BadEventError(f"expected an event of at most {MOST_BYTES:,} bytes, found more in {path}")
+        return json.loads(content)
+    except OSError as error:
+        raise BadEventError(f"expected the event's document at {path}: {error.strerror}") from None
+    except (ValueError, RecursionError):
+        raise BadEventError(f"expected JSON in {path}, found something else") from None
+
+
+def parse_event(workflow: str, trigger: str, document: Any) -> Payload:
+    """What a workflow was started by, as far as it may say something.
+
+    :param trigger: GitHub's name of the event: ``repository_dispatch``, ``workflow_dispatch`` or ``schedule``
+    :param document: GitHub's document of it
+    :raises BadEventError: every problem at once
+    """
+    if workflow not in WORKFLOWS:
+        raise BadEventError(f"expected the name of a workflow ({', '.join(WORKFLOWS)}), found {workflow[:100]!r}")
+    if not isinstance(document, dict):
+        raise BadEventError(f"expected a JSON object as the event, found {type(document).__name__}")
+    match trigger:
+        case "repository_dispatch":
+            if document.get("action") != workflow:
+                raise BadEventError(f"expected a dispatch of the type {workflow}, found another")
+            given = document.get("client_payload")
+        case "workflow_dispatch":
+            given = _inputs(document.get("inputs") or {})
+        case "schedule":
+            given = {}
+        case _:
+            raise BadEventError(
+                "expected repository_dispatch, workflow_dispatch or schedule as what started the workflow, "
+                f"found {trigger[:50]!r}"
+            )
+    try:
+        return WORKFLOWS[workflow].model_validate(given)
+    except ValidationError as error:
+        raise BadEventError(
+            f"the event is none that {workflow} is started by",
+            problems=[
+                # What was found is a stranger's: its kind is told, and it is not repeated.
+                Problem(
+                    "bad-event", f"{issue['msg']}, found {type(issue['input']).__name__}", where=_place(issue["loc"])
+                )
+                for issue in error.errors(include_url=False)
+            ],
+            remedy="Correct the workflow that sent it; nothing was run.",
+        ) from None
+
+
+def tasks_of(context: Context, payload: Payload) -> list[Task]:
+    """What is to be run; nothing where the event concerns no pull request.
+
+    :raises ForeignEventError: it comes from another repository than the deployment's library
+    """
+    library = context.deployment.library.repository
+    if payload.repository is not None and payload.repository.casefold() != library.casefold():
+        raise ForeignEventError(
+            f"expected an event of {library}, found one of {payload.repository}",
+            remedy="Send it to the deployment of that library.",
+        )
+    if isinstance(payload, Merge) and payload.sha is not None:
+        pulls = heads(context.forge.pull_requests("open"), payload.sha)
+        return [Task("merge", {"pull_request": pull.number}) for pull in pulls]
+    return [Task(payload.runbook, payload.parameters())]
+
+
+def heads(pulls: Sequence[PullRequest], sha: str) -> list[PullRequest]:
+    """The pull requests whose head is a commit."""
+    return [pull for pull in pulls if pull.head_sha == sha]
+
+
+def _inputs(given: Any) -> Any:
+    """A person's inputs: all are texts there, and an empty one was not given."""
+    if not isinstance(given, dict):
+        return given
+    return {
+        name: int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value) else value
+        for name, value in given.items()
+        if value not in ("", None)
+    }
+
+
+def _place(parts: Sequence[int | str]) -> str:
+    """Where in the event; a name that is none of ours is not repeated at length."""
+    return ".".join(str(part)[:40] for part in parts)

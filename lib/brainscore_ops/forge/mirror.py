@@ -148,7 +148,7 @@ class Mirror:
                 "+refs/heads/*:refs/heads/*",
                 "+refs/pull/*/head:refs/pull/*/head",
                 git_dir=self.path,
-                env=_network_configuration(self.clone_url, token),
+                env=network_configuration(self.clone_url, token),
                 timeout=FETCH_TIMEOUT,
             )
         except GitFailedError as error:
@@ -313,7 +313,7 @@ def _shown(path: bytes | str | None, root: bytes) -> str:
     return repr(os.fsencode(path or b"").removeprefix(root + b"/"))
 
 
-def _network_configuration(clone_url: str, token: str) -> dict[str, str]:
+def network_configuration(clone_url: str, token: str) -> dict[str, str]:
     """The token by configuration in the environment, so that it stands on no command line and in no file."""
     settings = {
         "http.followRedirects": "false",  # the header below would travel to wherever a redirect leads

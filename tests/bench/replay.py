@@ -3,8 +3,8 @@
     python tests/bench/replay.py REPO --library brainscore_vision --last 20
 
 REPO is any local clone; it is only read. Each merge on its default branch (a merge commit, or a squash commit whose title ends
-with ``(#123)``) is proposed against the commit that it was merged onto, with the plugin tests taken as passed, and the gate is asked.
-One JSON document says for each what the gate would have done, and how long that took; the peer of the analysis' time is
+with ``(#123)``) is proposed against the commit that it was merged onto, with the plugin tests taken as passed, and the gate is
+asked. One JSON document says for each what the gate would have done, and how long that took; the peer of the analysis' time is
 ``git diff --name-status`` of the same two commits in the same run.
 """
 

@@ -7,10 +7,12 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,12 @@ import requests
 from github import Auth, Github, InputGitTreeElement
 from jsonschema import Draft7Validator, FormatChecker
 
+from brainscore_ops.forge import retry
 from brainscore_ops.forge.client import ForgeClient, Person
 from brainscore_ops.forge.embedded import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 REPOSITORY = "brain-score/example"
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -262,3 +265,72 @@ def _templates() -> list[tuple[str, re.Pattern[str]]]:
 def check_payload(name: str, payload: Any) -> None:
     """Hold what a webhook sent against the description: ``push``, ``pull-request-opened`` …"""
     validate(_contract()["webhooks"][name], payload)
+
+
+# Faults of the network and of the server cannot be provoked on the embedded forge: a proxy makes them.
+
+
+class Proxy:
+    """Passes requests on to a forge and spoils some answers.
+
+    `faults` is asked for every request with its method and path and says what to do: "" passes it on, "lose" passes it on and
+    hangs up instead of answering (after `when_lost`), a number answers with that status at once.
+    """
+
+    def __init__(
+        self, target: str, faults: Callable[[str, str], str], when_lost: Callable[[], None] = lambda: None
+    ) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                fault = faults(self.command, self.path)
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if fault.isdigit():
+                    self.answer(int(fault), {"Retry-After": "0"}, b'{"message": "no"}')
+                    return
+                response = requests.request(
+                    self.command, target + self.path, data=body, headers=dict(self.headers), timeout=30
+                )
+                if fault == "lose":
+                    when_lost()
+                    self.close_connection = True
+                    self.connection.close()
+                    return
+                self.answer(response.status_code, {"Content-Type": "application/json"}, response.content)
+
+            do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 (the base class's names)
+
+            def answer(self, status: int, headers: dict[str, str], content: bytes) -> None:
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def spoiled(forge: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[str, str], str]], Any]]:
+    """A client behind a proxy with the given faults."""
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.02)
+    proxies = []
+
+    def make(faults: Callable[[str, str], str]) -> Any:
+        proxies.append(Proxy(forge.server.url, faults))
+        return forge.client(api_url=proxies[-1].url + "/api/v3", patience=60)
+
+    yield make
+    for proxy in proxies:
+        proxy.close()

@@ -6,6 +6,7 @@ a write was lost, the next try finds what it wrote.
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from http import HTTPStatus
@@ -27,7 +28,12 @@ FIRST_DELAY = 0.5
 SECONDARY_LIMIT_DELAY = 60.0
 """Seconds to wait after a secondary rate limit that names no time (GitHub's best practices for integrators)."""
 
+WORTH_A_WORD = 5.0
+"""Seconds; whoever looks on is told of a longer wait."""
+
 Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
 
 
 def with_patience(operation: Callable[[], Result], *, what: str, patience: float) -> Result:
@@ -53,6 +59,8 @@ def with_patience(operation: Callable[[], Result], *, what: str, patience: float
         wait = max(wait, random.uniform(0, FIRST_DELAY * 2 ** (attempt - 1)))  # noqa: S311 (jitter, not a secret)
         if isinstance(failure, ForgeRefusedError) or attempt == MAX_ATTEMPTS or waited + wait > patience:
             raise failure from None
+        if wait > WORTH_A_WORD:
+            log.warning("%s It is tried again in %.0f s.", failure.message, wait)
         time.sleep(wait)
         waited += wait
     raise AssertionError("the last attempt returns or raises")

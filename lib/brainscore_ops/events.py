@@ -15,19 +15,21 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from brainscore_ops.errors import Fault, Problem, RefusedError, UsageError
+from brainscore_ops.submissions.context import open_deployment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from brainscore_ops.forge.client import PullRequest
-    from brainscore_ops.submissions.context import Context
+    from brainscore_ops.settings import Deployment
 
 MOST_BYTES = 10 * 1024**2
 """Of an event's file; what GitHub writes there is far below."""
 
 Number = Annotated[int, Field(gt=0, lt=2**31, strict=True)]
 Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]{0,99}/[\w.-]{1,100}$", strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", strict=True)]
 
 
@@ -97,9 +99,11 @@ class ScorePlugins(Payload):
 
 
 class Migrate(Payload):
-    """Somebody wants the database migrated."""
+    """Somebody wants the database migrated; a rehearsal, unless it is said otherwise."""
 
     runbook = "migrate"
+    dry_run: Flag = True
+    repair: Flag = False
 
 
 class Snapshot(Payload):
@@ -199,37 +203,45 @@ def parse_event(workflow: str, trigger: str, document: Any) -> Payload:
         ) from None
 
 
-def tasks_of(context: Context, payload: Payload) -> list[Task]:
+def tasks_of(
+    deployment: Deployment, payload: Payload, find_heads: Callable[[str], Sequence[PullRequest]]
+) -> list[Task]:
     """What is to be run; nothing where the event concerns no pull request.
 
+    :param find_heads: gives the open pull requests whose head is a commit; asked only where the event names a commit
     :raises ForeignEventError: it comes from another repository than the deployment's library
     """
-    library = context.deployment.library.repository
+    library = deployment.library.repository
     if payload.repository is not None and payload.repository.casefold() != library.casefold():
         raise ForeignEventError(
             f"expected an event of {library}, found one of {payload.repository}",
             remedy="Send it to the deployment of that library.",
         )
     if isinstance(payload, Merge) and payload.sha is not None:
-        pulls = heads(context.forge.pull_requests("open"), payload.sha)
-        return [Task("merge", {"pull_request": pull.number}) for pull in pulls]
+        return [Task("merge", {"pull_request": pull.number}) for pull in find_heads(payload.sha)]
     return [Task(payload.runbook, payload.parameters())]
 
 
-def heads(pulls: Sequence[PullRequest], sha: str) -> list[PullRequest]:
-    """The pull requests whose head is a commit."""
-    return [pull for pull in pulls if pull.head_sha == sha]
+def open_heads(deployment: str, sha: str) -> list[PullRequest]:
+    """The open pull requests of a deployment's library whose head is a commit."""
+    context = open_deployment(deployment)
+    try:
+        return [pull for pull in context.forge.pull_requests("open") if pull.head_sha == sha]
+    finally:
+        context.database.close()
 
 
 def _inputs(given: Any) -> Any:
     """A person's inputs: all are texts there, and an empty one was not given."""
     if not isinstance(given, dict):
         return given
-    return {
-        name: int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value) else value
-        for name, value in given.items()
-        if value not in ("", None)
-    }
+    return {name: _input(value) for name, value in given.items() if value not in ("", None)}
+
+
+def _input(value: Any) -> Any:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,10}", value):
+        return int(value)
+    return {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
 
 
 def _place(parts: Sequence[int | str]) -> str:

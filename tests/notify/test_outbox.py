@@ -19,10 +19,9 @@ from brainscore_ops.notify.outbox import GIVEN_UP, deliver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import MailboxProcess
-
     from brainscore_ops.database.connection import Database
     from brainscore_ops.settings import Deployment
+    from conftest import MailboxProcess
 
 
 class Counting:

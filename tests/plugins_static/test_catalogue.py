@@ -15,9 +15,8 @@ from brainscore_ops.plugins.tree import DirectoryTree, GitTree, MemoryTree
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Repository
-
     from brainscore_ops.plugins.catalogue import Catalogue
+    from conftest import Repository
 
 LIBRARY = "brainscore_tiny"
 

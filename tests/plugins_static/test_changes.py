@@ -13,9 +13,8 @@ from brainscore_ops.plugins.changes import EMPTY_TREES, UnrelatedError, analyse_
 from brainscore_ops.plugins.layout import PluginKey
 
 if TYPE_CHECKING:
-    from conftest import Repository
-
     from brainscore_ops.plugins.changes import Changes
+    from conftest import Repository
 
 LIBRARY = "brainscore_tiny"
 MODELS = f"{LIBRARY}/models"

@@ -10,9 +10,8 @@ import pytest
 from brainscore_ops.scores.leaderboard import leaderboard
 
 if TYPE_CHECKING:
-    from conftest import World
-
     from brainscore_ops.scores.leaderboard import Leaderboard, Row
+    from conftest import World
 
 
 @pytest.fixture

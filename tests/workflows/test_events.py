@@ -35,6 +35,17 @@ def test_a_persons_inputs_are_texts() -> None:
     assert payload.parameters() == {"pull_request": 12}
 
 
+def test_a_migration_is_a_rehearsal_unless_a_person_says_otherwise() -> None:
+    assert parse_event("migrate", "workflow_dispatch", {"inputs": None}).parameters()["dry_run"] is True
+    inputs = {"dry_run": "false", "repair": "true"}
+    assert parse_event("migrate", "workflow_dispatch", {"inputs": inputs}).parameters() == {
+        "dry_run": False,
+        "repair": True,
+    }
+    with pytest.raises(BadEventError):
+        parse_event("migrate", "workflow_dispatch", {"inputs": {"dry_run": "perhaps"}})
+
+
 def test_a_schedule_says_nothing() -> None:
     assert parse_event("reconcile", "schedule", {"schedule": "*/20 * * * *"}).parameters() == {}
     with pytest.raises(BadEventError):
@@ -126,7 +137,7 @@ def test_whatever_comes_is_a_number_of_ours_or_refused(workflow: str, trigger: s
     except BadEventError:
         return
     assert found.runbook == WORKFLOWS[workflow].runbook
-    assert found.parameters().keys() <= {"pull_request", "submission", "sha"}
+    assert found.parameters().keys() <= {"pull_request", "submission", "sha", "dry_run", "repair"}
     assert all(isinstance(value, int) for name, value in found.parameters().items() if name != "sha")
 
 

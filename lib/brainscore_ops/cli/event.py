@@ -50,18 +50,15 @@ def event(workflow: str, payload: Path, trigger: str, deployment: str, *, check:
     from rich.console import Console
 
     from brainscore_ops.cli.run import StepLines, print_error
-    from brainscore_ops.events import parse_event, read_event, tasks_of
+    from brainscore_ops.events import open_heads, parse_event, read_event, tasks_of
     from brainscore_ops.runbooks.execution import run_runbook
     from brainscore_ops.runbooks.signals import RunInterrupted
-    from brainscore_ops.submissions.context import open_deployment
+    from brainscore_ops.settings import load_deployment
 
     document = read_event(payload)
     asked = parse_event(workflow, trigger, document)
-    context = open_deployment(deployment)
-    try:
-        tasks = tasks_of(context, asked)
-    finally:
-        context.database.close()
+    # The database is not looked at here: to bring it up to date may be just what is asked for.
+    tasks = tasks_of(load_deployment(deployment), asked, lambda sha: open_heads(deployment, sha))
     if check:
         print_json([{"runbook": task.runbook, "parameters": dict(task.parameters)} for task in tasks])
         return

@@ -9,7 +9,9 @@ import pytest
 import requests
 
 from brainscore_ops.forge.client import Person
+from brainscore_ops.forge.embedded.access import protect, set_role
 from brainscore_ops.forge.embedded.pages import Line, diff_lines
+from brainscore_ops.forge.embedded.records import Protection
 
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
 EVIL = "<script>alert(1)</script>"
@@ -105,3 +107,19 @@ def test_lines_of_a_difference_are_numbered_on_both_sides() -> None:
         Line("added", None, 5, "--- more"),
         Line("hunk", None, None, "No newline at end of file"),
     ]
+
+
+def test_reviews_and_what_the_branch_asks_for_are_shown(forge: Any, page: Any, pull: Any) -> None:
+    record, store = forge.store.repository(forge.repository), forge.store
+    store.create_user("keeper", "Keeper", "keeper@example.org")
+    set_role(store, record, "keeper", "maintain")
+    protect(store, record, "main", Protection(contexts=("tests",), strict=False, approvals=1))
+    theirs = forge.client(token=store.create_token("keeper"))._repository.get_pull(pull.number)
+    theirs.create_review(body=f"Please **explain** {EVIL}", event="REQUEST_CHANGES")
+    text = page(f"/pull/{pull.number}")
+    assert "asked for changes to" in text
+    assert "<strong>explain</strong>" in text
+    assert EVIL not in text
+    assert "Held by the branch's protection: Required status check &quot;tests&quot; is failing." in text
+    theirs.create_review(event="APPROVE")
+    assert f"approved <code>{pull.head_sha[:7]}</code>" in page(f"/pull/{pull.number}")

@@ -11,10 +11,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from brainscore_ops.database.ops_tables import Run, SubmissionLife
 from brainscore_ops.display import Shown, Table, printable
@@ -151,7 +152,7 @@ def survey(context: Context, *, look_back_days: int, tries: int) -> Survey:
     observer = _Observer(context, tries, since)
     pulls = {pull.number: pull for pull in context.forge.pull_requests("open")}
     pulls |= {pull.number: pull for pull in context.forge.pull_requests_since(since)}
-    lives = observer.lives()
+    lives = observer.lives
     # A submission that is not at its end is looked at however old its pull request is.
     for life in lives:
         if (
@@ -240,23 +241,23 @@ class _Observer:
         self._tries = tries
         mark_lost(context.database)
         with context.database.session() as session:
-            self.runs = list(session.scalars(select(Run).where(Run.started_at > since).order_by(Run.started_at)))
+            # A pull request that was scored long ago may be talked about today.
+            wanted = or_(Run.started_at > since, Run.runbook == "score_plugins")
+            self.runs = list(session.scalars(select(Run).where(wanted).order_by(Run.started_at)))
+            lives = select(SubmissionLife).where(SubmissionLife.library == context.library)
+            self.lives = list(session.scalars(lives.order_by(SubmissionLife.submission_id)))
             session.expunge_all()
 
-    def lives(self) -> list[SubmissionLife]:
-        """The library's submissions."""
-        with self._context.database.session() as session:
-            query = select(SubmissionLife).where(SubmissionLife.library == self._context.library)
-            found = list(session.scalars(query.order_by(SubmissionLife.submission_id)))
-            session.expunge_all()
-            return found
+    @cached_property
+    def _default_branch(self) -> str:
+        return self._context.forge.default_branch()[0]
 
     def again(self, finding: Finding) -> Finding | None:
         """What continues the same thing now."""
         number = finding.parameters.get("pull_request")
         if number is None and finding.subject.startswith("submission "):
             submission = int(finding.subject.split()[1])
-            (life,) = (life for life in self.lives() if life.submission_id == submission)
+            (life,) = (life for life in self.lives if life.submission_id == submission)
             if life.pull_request is None:
                 return self.of_submission(life)
             number = life.pull_request
@@ -275,7 +276,7 @@ class _Observer:
 
     def of_pull(self, pull: PullRequest) -> Finding | None:
         """A pull request in any state."""
-        life = next((life for life in self.lives() if life.pull_request == pull.number), None)
+        life = next((life for life in self.lives if life.pull_request == pull.number), None)
         judged = self._merged(pull, life) if pull.merged else self._open(pull, life) if pull.state == "open" else None
         if judged is None:
             return None
@@ -301,7 +302,7 @@ class _Observer:
         return ("was merged, and its scores are not in", "score_plugins") if life.state == State.MERGED else None
 
     def _open(self, pull: PullRequest, life: SubmissionLife | None) -> tuple[str, str] | None:
-        if pull.draft or pull.base_ref != self._context.forge.default_branch()[0]:
+        if pull.draft or pull.base_ref != self._default_branch:
             return None
         status = self._context.forge.statuses(pull.head_sha).get(STATUS_CONTEXT)
         if status is None:

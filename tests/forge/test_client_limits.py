@@ -101,6 +101,25 @@ def test_what_did_not_change_costs_nothing(forge: Any, answers: Any) -> None:
     assert set(client.statuses(forge.base)) == {"one", "two"}, "what changed is seen"
 
 
+def test_a_page_that_follows_a_full_one_is_not_missed(forge: Any) -> None:
+    record, bot = forge.store.repository(forge.repository), forge.store.account("ops-bot")
+    client = forge.client()
+
+    def add(number: int) -> None:
+        facts = {"state": "success", "description": None, "target_url": None}
+        forge.store.add_status(record, bot, sha=forge.base, context=f"context {number}", **facts)
+
+    pulls = {"head_sha": forge.base, "base_ref": "main", "base_sha": forge.base}
+    for number in range(101):
+        add(number)
+        forge.store.git(record).update_reference(f"refs/heads/{number}", forge.base)
+        forge.store.add_pull(record, bot, title="T", body="", draft=False, head_ref=f"{number}", **pulls)
+        if number > 97:
+            assert len(client.statuses(forge.base)) == number + 1
+            # Oldest first: a full page stays as it is when another one follows it.
+            assert len(client.pull_requests()) == number + 1
+
+
 def test_conditions_of_one_client_are_not_anothers(forge: Any) -> None:
     first, second = forge.client(), forge.client()
     assert first.pull_requests() == second.pull_requests() == []

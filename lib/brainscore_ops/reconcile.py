@@ -99,8 +99,10 @@ class Survey(Shown):
 
     def table(self) -> Table:
         looked = ", ".join(f"{count} {what}" for what, count in self.looked_at.items())
+        if not self.findings:
+            return Table(f"Nothing stands still (looked at {looked})", [])
         return Table(
-            f"{len(self.findings)} things stand still (looked at {looked})",
+            f"Standing still: {len(self.findings)} (looked at {looked})",
             [[found.subject, found.why, found.runbook or "a maintainer has to look"] for found in self.findings],
             ["what", "why", "continued by"],
         )
@@ -130,6 +132,8 @@ class Repairs(Shown):
         return sum(not repair.state for repair in self.repairs)
 
     def table(self) -> Table:
+        if not self.repairs:
+            return Table("There was nothing to run", [])
         return Table(
             f"{len(self.repairs) - self.left} runs" + (f"; {self.left} left for the next time" if self.left else ""),
             [

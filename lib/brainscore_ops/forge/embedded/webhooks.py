@@ -39,6 +39,7 @@ FIRST_RETRY_SECONDS = 1.0
 """The wait before the second attempt; it doubles with each."""
 ANSWER_SECONDS = 10
 """How long the receiver has (GitHub's limit)."""
+STOP_SECONDS = 2
 ANSWER_LIMIT = 10_000
 """Bytes of the receiver's answer that are kept."""
 
@@ -334,9 +335,9 @@ class Deliverer(threading.Thread):
                 self._stop_asked.wait(1)
 
     def stop(self) -> None:
-        """End after what is being sent."""
+        """End after what is being sent, if that is soon; otherwise it is sent again, under the same number, after a start."""
         self._stop_asked.set()
-        self.join(ANSWER_SECONDS)
+        self.join(STOP_SECONDS)
 
 
 def _due(store: Store) -> list[tuple[Delivery, Hook]]:

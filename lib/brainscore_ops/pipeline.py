@@ -8,21 +8,27 @@ from brainscore_ops.database.connection import Database
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.settings import load_deployment
 from brainscore_ops.submissions.life import find_life, next_step
+from brainscore_ops.submissions.merging import TESTS_OUTDATED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from brainscore_ops.runbooks.runs import RunResult
+
+MOST_STEPS = 12
+"""Where the library moves on faster than the tests run, somebody else takes the submission on."""
 
 
 def advance(deployment: str, submission: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """The runbooks that take a submission on, each asked for after the one before has been run.
 
-    It ends where nothing is next. A caller whose run failed stops asking: the same runbook would be next.
+    It ends where nothing is next. A caller stops asking after a run that does not go on: the same runbook would be next.
 
     :returns: runbook and parameters
     """
     settings = load_deployment(deployment)
     before = None
-    while True:
+    for _ in range(MOST_STEPS):
         database = Database.of(settings)
         try:
             with database.session() as session:
@@ -33,6 +39,11 @@ def advance(deployment: str, submission: int) -> Iterator[tuple[str, dict[str, A
             return
         before = step
         yield step.runbook, dict(step.parameters)
+
+
+def goes_on(result: RunResult) -> bool:
+    """Whether there is something next after a run: it succeeded, or the library moved on and the tests run again."""
+    return result.exit_code == 0 or (result.error or {}).get("code") == TESTS_OUTDATED
 
 
 def run_on_worker(runbook: str, triggered_by: str, parameters: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from brainscore_ops.display import printable
 
 if TYPE_CHECKING:
     from brainscore_ops.runbooks.runs import RunResult
+    from brainscore_ops.submissions.gate import Verdict
 
 
 @click.command()
@@ -44,7 +45,7 @@ def submit(
     from rich.console import Console
 
     from brainscore_ops.cli.run import StepLines, print_error
-    from brainscore_ops.pipeline import advance
+    from brainscore_ops.pipeline import advance, goes_on
     from brainscore_ops.runbooks.execution import run_runbook
     from brainscore_ops.runbooks.signals import RunInterrupted
 
@@ -78,7 +79,7 @@ def submit(
     if submission is not None and result.exit_code == 0 and not intake_only:
         for runbook, following in advance(deployment, int(submission)):
             result = run(runbook, following)
-            if result.exit_code != 0:
+            if not goes_on(result):
                 break
     if submission is not None:
         _print_timeline(deployment, int(submission), as_json=as_json)
@@ -125,8 +126,30 @@ def gate(pull_request: int, deployment: str, *, as_json: bool) -> None:
     if as_json:
         print_json(verdict.as_dict())
     else:
-        click.echo(str(verdict.table()))
+        _print_verdict(verdict)
     raise SystemExit(0 if verdict.passed else 3)
+
+
+def _print_verdict(verdict: Verdict) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    console.print(Text(verdict.title, style="bold"))
+    if verdict.merged:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("", "rule", "expected", "found"):
+        table.add_column(column, overflow="fold")
+    for ruling in verdict.rulings:
+        sign = Text("✓", style="green") if ruling.passed else Text("✗", style="bold red")
+        found = Text(printable(ruling.found), style="" if ruling.passed else "red")
+        table.add_row(sign, Text(ruling.rule, no_wrap=True), Text(ruling.expected, style="dim"), found)
+    console.print(table)
+    if verdict.waits_for_tests:
+        console.print("It waits for its tests: run test_plugins, and ask again.")
 
 
 def _print_timeline(deployment: str, submission: int, *, as_json: bool) -> None:

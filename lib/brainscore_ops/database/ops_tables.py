@@ -134,12 +134,26 @@ class SubmissionLife(Base):
     head_sha: Mapped[Commit | None]
     tested_sha: Mapped[Commit | None]
     """The head that the plugin tests ran on."""
+    tested_base_sha: Mapped[Commit | None]
+    """What that head was merged with when the plugin tests ran."""
     merge_sha: Mapped[Commit | None]
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
 
     submission: Mapped[Submission] = relationship()
     events: Mapped[list[SubmissionEvent]] = relationship(order_by="SubmissionEvent.id", back_populates="life")
+
+
+class ForgeAccount(Base):
+    """An account on the forge, and the user that it belongs to."""
+
+    __tablename__ = "forge_account"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """The forge's own number of it. Logins change hands, numbers do not."""
+    login: Mapped[Word]
+    """As it was when the account was last seen."""
+    user_id: Mapped[int] = mapped_column(ForeignKey("brainscore_user.id"), index=True)
 
 
 class SubmissionEvent(Base):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from brainscore_ops.demo.display import FOUND
 from brainscore_ops.errors import UsageError
 from brainscore_ops.forge.client import Person
-from brainscore_ops.pipeline import advance
+from brainscore_ops.pipeline import advance, goes_on
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.runbooks.signals import stop_runs_of_threads
 from brainscore_ops.scores.leaderboard import Leaderboard, leaderboard
@@ -211,7 +211,7 @@ class _Driver:
                 return Outcome(job.name, "lost", "it could not be recorded", None, runs)
             for runbook, parameters in advance(self._deployment, known.submission):
                 runs += 1
-                if self._run(job.name, runbook, parameters).exit_code != 0:
+                if not goes_on(self._run(job.name, runbook, parameters)):
                     break
             ended = find_submission(context, job.file, job.email) or known
         return Outcome(job.name, str(ended.state), ended.reason, ended.submission, runs)

@@ -80,6 +80,8 @@ class PullRequest:
     base_sha: str
     """The base branch's commit that the forge compares the head with; it may lag behind the branch."""
     head_ref: str
+    head_repository: str
+    """``owner/name`` of the repository that the head branch is in; empty when it is gone."""
     head_sha: str
     author: str
     """The login of who opened it."""
@@ -110,6 +112,8 @@ class Review:
 class Account:
     """Somebody on the forge, as everybody may see them."""
 
+    id: int
+    """The forge's own number of the account, which it keeps when it is renamed."""
     login: str
     name: str
     email: str
@@ -314,7 +318,7 @@ class ForgeClient:
 
         def read() -> Account:
             user = self._forge.get_user(login)
-            return Account(user.login, user.name or "", user.email or "")
+            return Account(user.id, user.login, user.name or "", user.email or "")
 
         try:
             return self._call(f"look {login} up", read)
@@ -591,6 +595,7 @@ def _pull_request(pull: github.PullRequest.PullRequest) -> PullRequest:
         base_ref=pull.base.ref,
         base_sha=pull.base.sha,
         head_ref=pull.head.ref,
+        head_repository=pull.head.repo.full_name if pull.head.repo else "",
         head_sha=pull.head.sha,
         author=pull.user.login if pull.user else "",
         labels=tuple(label.name for label in pull.labels),

@@ -28,13 +28,15 @@ class Mail:
 
 @dataclass(frozen=True, kw_only=True)
 class Received(Mail):
-    """The archive was accepted, and what happens next."""
+    """The archive was accepted, or the pull request seen, and what happens next."""
 
     template = "received"
 
     plugins: tuple[str, ...] = ()
     """The plugins that were found, as ``models/my-model``."""
     public: bool = True
+    by_hand: bool = False
+    """Whether the pull request is there already, because its author opened it."""
 
 
 @dataclass(frozen=True, kw_only=True)

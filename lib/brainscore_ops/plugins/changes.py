@@ -91,6 +91,10 @@ class Changes:
     """By kind: models, benchmarks, data, stimulus_sets, metrics."""
     problems: tuple[SourceProblem, ...]
     """What is wrong with the changed plugins' sources at the head, and what cannot be read."""
+    files: int
+    """How many files the head adds or changes."""
+    size: int
+    """How many bytes they have at the head, all together."""
 
     @property
     def plugins(self) -> tuple[PluginKey, ...]:
@@ -144,7 +148,8 @@ def analyse_changes(repository: Path, base: str | None, head: str, library: str)
     shared: list[str] = []
     reached: set[str] = set()
     other: list[OtherPath] = []
-    for path, mode in sorted(_changed_paths(repository, old, new).items()):
+    paths = _changed_paths(repository, old, new)
+    for path, mode in sorted(paths.items()):
         place = locate(path, library)
         reason = place.reason if place.owner is Owner.OTHER else _fault(path, mode, before, after)
         if reason:
@@ -166,6 +171,8 @@ def analyse_changes(repository: Path, base: str | None, head: str, library: str)
         tests_to_run=tuple(sorted(_tests(after, touched, reached))),
         identifiers=identifiers,
         problems=problems,
+        files=sum(map(bool, paths.values())),
+        size=sum(entry.size or 0 for entry in after.entries if entry.path in paths),
     )
 
 

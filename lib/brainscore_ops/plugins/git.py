@@ -1,4 +1,4 @@
-"""git's plumbing, read-only: argument lists, bounded output, a deadline, and no influence of the caller's surroundings."""
+"""git's plumbing, which changes no branch: argument lists, bounded output, a deadline, no influence of the surroundings."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from brainscore_ops.errors import StepFailedError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 
@@ -28,9 +29,17 @@ class CommitNotFoundError(UsageError):
     code = "commit-not-found"
 
 
-def git(repository: Path, *arguments: str, stdin: bytes = b"", deadline: float = 60, limit: int = 1 << 30) -> bytes:
+def git(
+    repository: Path,
+    *arguments: str,
+    stdin: bytes = b"",
+    deadline: float = 60,
+    limit: int = 1 << 30,
+    accept: Collection[int] = (0,),
+) -> bytes:
     """What a git command prints.
 
+    :param accept: the exit codes that are no failure
     :param deadline: seconds until it is ended
     :param limit: bytes of its output that are taken before it is ended
     :raises GitFailedError: git is missing, failed, took too long or said too much
@@ -60,7 +69,7 @@ def git(repository: Path, *arguments: str, stdin: bytes = b"", deadline: float =
             timer.cancel()
         complaints.seek(0)
         found = complaints.read(4000).decode(errors="replace").strip()
-    if process.returncode != 0 or len(output) > limit:
+    if process.returncode not in accept or len(output) > limit:
         message = (
             f"Expected 'git {arguments[0]}' to succeed in {repository} within {deadline:g} s and {limit} bytes; "
             f"it ended with {process.returncode}: {found}"
@@ -82,6 +91,15 @@ def find_commit(repository: Path, revision: str) -> str:
         message = f"Expected a commit of {repository}; found none named {revision!r}"
         raise CommitNotFoundError(message, remedy="Fetch it first, or correct its name.") from error
     return found.decode("ascii").strip()
+
+
+def is_ancestor(repository: Path, commit: str, of: str) -> bool:
+    """Whether a commit is another one, or one of those that it is built on.
+
+    :raises GitFailedError: one of them is not there
+    """
+    count = git(repository, "rev-list", "--count", "--max-count=1", commit, f"^{of}")
+    return int(count) == 0
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -38,9 +38,29 @@ _NOISE_FOLDERS = frozenset(
     {"__MACOSX", "__pycache__", ".git", ".ipynb_checkpoints", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".idea"}
 )
 _NOISE_FILES = frozenset({".ds_store", "thumbs.db", "desktop.ini"})
+_NOT_ON_WINDOWS = frozenset('<>:"|?*')
 _NOISE_ENDINGS = (".pyc", ".pyo")
-# Python imports these by name, whoever put them on the path: no plugin has a use for them within its own folder.
-_INTERPRETER_HOOKS = frozenset({"sitecustomize.py", "usercustomize.py"})
+_REACHING = {
+    # Python imports these by name, whoever put them on the path.
+    "sitecustomize.py": "changes the whole interpreter, not only its plugin",
+    "usercustomize.py": "changes the whole interpreter, not only its plugin",
+    # pytest loads these for all tests of its run.
+    "conftest.py": "changes all tests that run beside it, not only its plugin's",
+    "pytest.ini": "changes how tests are run",
+    ".pytest.ini": "changes how tests are run",
+    "tox.ini": "changes how tests are run",
+    "setup.cfg": "changes how tests are run",
+    # git reads these in every folder: what is checked out is then not what was committed, or is elsewhere.
+    ".gitattributes": "changes what git checks out",
+    ".gitmodules": "names other repositories",
+    ".lfsconfig": "names other servers",
+}
+"""Files that reach beyond the plugin in whose folder they stand, and what they do; by name, in lower case."""
+
+_DEVICES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in "123456789")}
+)
+"""Names that Windows keeps for devices, whatever ending they have."""
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
 _GIT_FOLDERS = frozenset({".git", "git~1"})
 _TEST_FILE = re.compile(r"test.*\.py", re.DOTALL)
@@ -113,9 +133,28 @@ def locate(path: str, library: str) -> Place:
     fault = plugin_name_fault(inner[1])
     if fault:
         return Place(Owner.OTHER, reason=fault)
-    if inner[-1].lower() in _INTERPRETER_HOOKS:
-        return Place(Owner.OTHER, reason=f"{inner[-1]} changes the whole interpreter, not only its plugin")
+    fault = _reach_fault(inner[2:])
+    if fault:
+        return Place(Owner.OTHER, reason=fault)
     return Place(Owner.PLUGIN, plugin=PluginKey(folder, inner[1]))
+
+
+def _reach_fault(parts: list[str]) -> str | None:
+    """Why a file in a plugin's folder is more, or something else, than its plugin's; None for an ordinary one.
+
+    :param parts: the path from the plugin's folder
+    """
+    name = parts[-1].lower()
+    if name in _REACHING:
+        return f"{parts[-1]} {_REACHING[name]}"
+    # Python prefers these to the source that is read and reviewed; a plugin's digest does not see byte code.
+    if name.endswith(_NOISE_ENDINGS) or "__pycache__" in (part.lower() for part in parts):
+        return "it is byte code, which Python can run in place of the source"
+    if name.startswith("__init__.") and name != "__init__.py":
+        return f"Python can run {parts[-1]} in place of __init__.py"
+    if ".github" in (part.lower() for part in parts):
+        return "it reaches into the forge's own folder"
+    return None
 
 
 def path_fault(path: str) -> str | None:
@@ -135,6 +174,8 @@ def path_fault(path: str) -> str | None:
         return "it has an empty part, or a part '.'"
     if any(part != part.strip() or part.endswith(".") for part in parts):
         return "a part of its name begins or ends with a space, or ends with a dot"
+    if not _NOT_ON_WINDOWS.isdisjoint(path) or any(part.split(".")[0].lower() in _DEVICES for part in parts):
+        return "Windows cannot have a file of this name"
     return None
 
 

@@ -111,7 +111,13 @@ class GateSettings(_Settings):
     """What a pull request needs before it is merged without a person."""
 
     required_statuses: tuple[str, ...] = ("brainscore-ops/plugin-tests",)
+    status_authors: tuple[str, ...] = ()
+    """Whose statuses count beside our own account's: logins, such as ``some-ci[bot]``."""
     blocking_label: str = "do-not-merge"
+    maintainers: tuple[str, ...] = ()
+    """Who may approve a change to somebody else's plugin, beside those with one of the roles below: logins."""
+    approving_roles: tuple[str, ...] = ("admin", "maintain")
+    """Roles in the repository that let somebody approve a change to somebody else's plugin."""
 
 
 class ArchiveSettings(_Settings):

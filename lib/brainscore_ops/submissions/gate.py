@@ -1,58 +1,44 @@
-"""The gate: named rules that a pull request has to meet to be merged without a person."""
+"""The gate: named rules that a pull request has to meet to be merged without a person.
+
+The rules are data (:data:`RULES`): each has a name, what it expects, and a function that says what was found. All of them are
+asked of the same evidence (:mod:`brainscore_ops.submissions.evidence`), which is gathered before; a rule asks nobody.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
-
-from brainscore_ops.database.ops_tables import SubmissionLife
 from brainscore_ops.display import Shown, Table, printable
-from brainscore_ops.plugins.catalogue import Catalogue, read_catalogue
-from brainscore_ops.plugins.changes import Changes, analyse_changes
-from brainscore_ops.plugins.layout import PluginKey
-from brainscore_ops.plugins.tree import GitTree
-from brainscore_ops.submissions.life import find_life, submission_of
+from brainscore_ops.plugins.layout import collision_key, shown
+from brainscore_ops.submissions.evidence import Evidence, gather
+from brainscore_ops.submissions.life import submission_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable
 
-    from brainscore_ops.forge.client import PullRequest, Status
+    from brainscore_ops.forge.client import Status
     from brainscore_ops.submissions.context import Context
 
 STATUSES = "statuses"
+TESTED_BASE = "tested-base"
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """All that the rules look at, gathered before the first is asked."""
+class Found:
+    """What a rule found, and whether that is as it should be."""
 
-    pull_request: PullRequest
-    default_branch: str
-    base_sha: str
-    """The head of the default branch."""
-    changes: Changes
-    """What the head changes, against that base."""
-    statuses: Mapping[str, Status]
-    """The newest status of each context on exactly the head."""
-    required_statuses: tuple[str, ...]
-    status_author: str
-    """The login whose statuses count; empty where the forge does not tell who we are."""
-    blocking_label: str
-    base_catalogue: Catalogue
-    head_catalogue: Catalogue
-    foreign: tuple[PluginKey, ...]
-    """The plugins that are changed or removed, and are not the submitter's own."""
+    met: bool
+    words: str
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A condition of the merge. ``check`` returns what is wrong, and nothing where all is well."""
+    """A condition of the merge."""
 
     name: str
-    purpose: str
-    check: Callable[[Evidence], str]
+    expected: str
+    check: Callable[[Evidence], Found]
 
 
 @dataclass(frozen=True)
@@ -61,7 +47,8 @@ class Ruling:
 
     rule: str
     passed: bool
-    finding: str
+    expected: str
+    found: str
 
 
 @dataclass(frozen=True)
@@ -70,29 +57,41 @@ class Verdict(Shown):
 
     pull_request: int
     submission: int | None
-    """The submission that it proposes; None for one that was opened by hand."""
+    """The submission that it is; None for one that was opened by hand and that no runbook has met yet."""
     head_sha: str
     base_sha: str
     merged: bool
     """Whether it was merged before, so that there is nothing left to decide."""
     rulings: tuple[Ruling, ...]
-
-    tests_are_under_way: bool
-    """Whether nothing but statuses is missing, and these are to come."""
+    waits_for_tests: bool
+    """Whether nothing but the tests is missing: they are to come, under way, or out of date."""
+    tests_outdated: bool
+    """Whether they ran, against a base that has moved on since."""
 
     @property
     def passed(self) -> bool:
         """Whether every rule is met."""
         return all(ruling.passed for ruling in self.rulings)
 
+    @property
+    def unmet(self) -> tuple[Ruling, ...]:
+        """The rules that are not met."""
+        return tuple(ruling for ruling in self.rulings if not ruling.passed)
+
     def table(self) -> Table:
         if self.merged:
             return Table(f"Pull request {self.pull_request} is merged already", [])
         return Table(
-            f"Pull request {self.pull_request} at {self.head_sha[:10]}: {'every rule is met' if self.passed else 'held'}",
-            [["✓" if ruling.passed else "✗", ruling.rule, ruling.finding] for ruling in self.rulings],
-            ["", "rule", "finding"],
+            f"{self.title} on {self.base_sha[:10]}",
+            [["✓" if each.passed else "✗", each.rule, each.expected, each.found] for each in self.rulings],
+            ["", "rule", "expected", "found"],
         )
+
+    @property
+    def title(self) -> str:
+        """The verdict in a line."""
+        said = "merged already" if self.merged else "every rule is met" if self.passed else "held"
+        return f"Pull request {self.pull_request} at {self.head_sha[:10]}: {said}"
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as a JSON document."""
@@ -102,68 +101,94 @@ class Verdict(Shown):
 def examine(context: Context, pull_request: int) -> Verdict:
     """Ask every rule about a pull request as it is now; nothing is changed."""
     pull = context.forge.pull_request(pull_request)
-    submission = submission_of(context, pull_request)
     if pull.merged:
+        submission = submission_of(context, pull_request)
         return Verdict(
-            pull_request, submission, pull.head_sha, pull.base_sha, merged=True, rulings=(), tests_are_under_way=False
+            pull_request,
+            submission,
+            pull.head_sha,
+            pull.base_sha,
+            merged=True,
+            rulings=(),
+            waits_for_tests=False,
+            tests_outdated=False,
         )
-    branch, base_sha = context.forge.default_branch()
-    context.mirror.fetch()  # after that was read: what it names is there
-    changes = analyse_changes(context.mirror.path, base_sha, pull.head_sha, context.library)
-    evidence = Evidence(
-        pull_request=pull,
-        default_branch=branch,
-        base_sha=base_sha,
-        changes=changes,
-        statuses=context.forge.statuses(pull.head_sha),
-        required_statuses=context.deployment.gate.required_statuses,
-        status_author=context.forge.login,
-        blocking_label=context.deployment.gate.blocking_label,
-        base_catalogue=read_catalogue(GitTree(context.mirror.path, base_sha), context.library),
-        head_catalogue=read_catalogue(GitTree(context.mirror.path, pull.head_sha), context.library),
-        foreign=_foreign(context, submission, changes),
-    )
-    findings = [(rule, rule.check(evidence)) for rule in RULES]
+    return judge(gather(context, pull))
+
+
+def judge(evidence: Evidence) -> Verdict:
+    """What the rules say of the evidence."""
+    found = {rule: rule.check(evidence) for rule in RULES}
+    unmet = {rule.name for rule, each in found.items() if not each.met}
+    to_come = all(status is None or status.state == "pending" for status in _not_green(evidence).values())
+    waits = bool(unmet) and unmet <= {STATUSES, TESTED_BASE} and to_come
     return Verdict(
-        pull_request,
-        submission,
-        pull.head_sha,
-        base_sha,
+        evidence.pull_request.number,
+        evidence.submission,
+        evidence.pull_request.head_sha,
+        evidence.base_sha,
         merged=False,
-        rulings=tuple(Ruling(rule.name, not finding, finding or rule.purpose) for rule, finding in findings),
-        tests_are_under_way=[rule.name for rule, finding in findings if finding] == [STATUSES]
-        and all(status is None or status.state == "pending" for status in _not_green(evidence).values()),
+        rulings=tuple(Ruling(rule.name, each.met, rule.expected, each.words) for rule, each in found.items()),
+        waits_for_tests=waits,
+        tests_outdated=waits and STATUSES not in unmet,
     )
 
 
-def _is_open(evidence: Evidence) -> str:
-    state = evidence.pull_request.state
-    return "" if state == "open" else f"expected an open pull request, found it {state}"
+def _is_open(evidence: Evidence) -> Found:
+    return Found(evidence.pull_request.state == "open", evidence.pull_request.state)
 
 
-def _is_no_draft(evidence: Evidence) -> str:
-    return "the pull request is a draft" if evidence.pull_request.draft else ""
+def _is_no_draft(evidence: Evidence) -> Found:
+    draft = evidence.pull_request.draft
+    return Found(not draft, "a draft" if draft else "no draft")
 
 
-def _targets_default_branch(evidence: Evidence) -> str:
+def _targets_default_branch(evidence: Evidence) -> Found:
     target = evidence.pull_request.base_ref
-    return "" if target == evidence.default_branch else f"expected {evidence.default_branch} as target, found {target}"
+    met = target == evidence.default_branch
+    return Found(met, shown(target) if met else f"{shown(target)}; the default branch is {evidence.default_branch!r}")
 
 
-def _is_not_blocked(evidence: Evidence) -> str:
-    blocked = evidence.blocking_label in evidence.pull_request.labels
-    return f"the label {evidence.blocking_label!r} is set" if blocked else ""
+def _is_not_blocked(evidence: Evidence) -> Found:
+    labels = [label for label in evidence.pull_request.labels if label.casefold() == evidence.blocking_label.casefold()]
+    return Found(not labels, f"the label {shown(labels[0])} is set" if labels else "no such label")
 
 
-def _is_plugin_only(evidence: Evidence) -> str:
-    changes = evidence.changes
-    if changes.plugin_only:
-        return ""
-    other = [f"{other.path} ({other.reason})" for other in changes.other] + list(changes.shared)
-    return f"more than plugins is changed: {_some(other)}" if other else "no plugin is changed"
+def _has_no_conflicts(evidence: Evidence) -> Found:
+    merge = evidence.merge
+    if merge is None:
+        return Found(met=False, words="no history in common with the default branch")
+    return Found(
+        merge.commit is not None,
+        f"both sides changed {_some(map(shown, merge.conflicts))}" if merge.conflicts else "it merges",
+    )
 
 
-def _statuses_are_green(evidence: Evidence) -> str:
+def _is_plugin_only(evidence: Evidence) -> Found:
+    findings: dict[str, str] = {}
+    for changes in (evidence.changes, evidence.outcome):
+        if changes is not None:
+            findings |= {other.path: f"{shown(other.path)}: {other.reason}" for other in changes.other}
+            findings |= {path: f"{shown(path)}: plugins share it" for path in changes.shared}
+    if findings:
+        return Found(met=False, words=f"more than plugins: {_some(findings.values())}")
+    plugins = evidence.outcome.plugins if evidence.outcome else evidence.changes.plugins if evidence.changes else ()
+    # Both have to say so: what the branch did, and what merging it would do.
+    met = all(changes is None or changes.plugin_only for changes in (evidence.changes, evidence.outcome))
+    return Found(met and bool(plugins), _some(map(str, plugins)) or "no plugin is changed")
+
+
+def _is_of_bounded_size(evidence: Evidence) -> Found:
+    changes, limits = evidence.changes, evidence.limits
+    if changes is None:
+        return Found(met=False, words="nothing that could be read")
+    met = changes.files <= limits.members and changes.size <= limits.unpacked_bytes
+    return Found(met, f"{_count(changes.files, 'file')} of {changes.size / 1e6:.1f} MB")
+
+
+def _statuses_are_green(evidence: Evidence) -> Found:
+    if not evidence.status_authors:
+        return Found(met=False, words="whose statuses count is not known: name our account in gate.status_authors")
     findings = []
     for name, status in _not_green(evidence).items():
         if status is None:
@@ -171,69 +196,101 @@ def _statuses_are_green(evidence: Evidence) -> str:
         elif status.state != "success":
             findings.append(f"{name} is {status.state}")
         else:
-            findings.append(f"{name} was set by {status.creator}, and not by {evidence.status_author}")
-    return f"on {evidence.pull_request.head_sha[:10]}: {'; '.join(findings)}" if findings else ""
+            expected = " or ".join(sorted(evidence.status_authors))
+            findings.append(f"{name} was set by {shown(status.creator)}, and not by {expected}")
+    at = evidence.pull_request.head_sha[:10]
+    return Found(not findings, f"at {at}: {'; '.join(findings) or _count(len(evidence.required_statuses), 'success')}")
 
 
 def _not_green(evidence: Evidence) -> dict[str, Status | None]:
     """The required statuses that did not succeed, or that somebody else set; None for one that is missing."""
-    found = {name: evidence.statuses.get(name) for name in evidence.required_statuses}
+    found = {name: _newest(evidence, name) for name in evidence.required_statuses}
     return {
         name: status
         for name, status in found.items()
-        if status is None
-        or status.state != "success"
-        or (evidence.status_author and status.creator != evidence.status_author)
+        if status is None or status.state != "success" or status.creator not in evidence.status_authors
     }
 
 
-def _changes_its_own(evidence: Evidence) -> str:
-    foreign = [f"{plugin.type}/{plugin.name}" for plugin in evidence.foreign]
-    return f"plugins of somebody else are changed or removed: {_some(foreign)}" if foreign else ""
+def _newest(evidence: Evidence, context: str) -> Status | None:
+    # GitHub's contexts know no case: one that is written otherwise is the same, and the newest of all counts.
+    same = [status for name, status in evidence.statuses.items() if name.casefold() == context.casefold()]
+    return max(same, key=lambda status: status.created_at, default=None)
 
 
-def _identifiers_are_free(evidence: Evidence) -> str:
-    base, head = evidence.base_catalogue, evidence.head_catalogue
+def _ran_against_this_base(evidence: Evidence) -> Found:
+    if not evidence.tests_are_ours:
+        return Found(met=True, words="other tests than this system's are required")
+    if evidence.tested_base is None:
+        return Found(met=False, words="no record of tests of this head")
+    base = evidence.tested_base[:10]
+    if evidence.reasons_to_test_again:
+        return Found(met=False, words=f"they ran on {base}, and since then {_some(evidence.reasons_to_test_again)}")
+    moved = evidence.tested_base != evidence.base_sha
+    return Found(
+        met=True, words=f"they ran on {base}" + (", and what came since does not concern them" if moved else "")
+    )
+
+
+def _changes_its_own(evidence: Evidence) -> Found:
+    if not evidence.foreign:
+        return Found(met=True, words="none")
+    names = _some(map(str, evidence.foreign))
+    if evidence.approvals:
+        return Found(met=True, words=f"{names}, approved by {', '.join(evidence.approvals)}")
+    return Found(met=False, words=f"{names}, and no maintainer's approval of exactly this head")
+
+
+def _nobody_objects(evidence: Evidence) -> Found:
+    return Found(not evidence.objections, _some(map(shown, evidence.objections)) or "nobody")
+
+
+def _identifiers_are_free(evidence: Evidence) -> Found:
+    base, after = evidence.base_catalogue, evidence.outcome_catalogue
     # What was wrong in the library before is no reason to hold this pull request.
-    findings = [str(problem) for problem in head.problems if problem not in set(base.problems)]
-    # The head may have left the branch before another plugin took the identifier.
-    findings += [
-        f"{identifier} is registered by {base.plugin_of(kind, identifier).name} already"
-        for kind, identifier in sorted(head.pairs() & base.pairs())
-        if head.plugin_of(kind, identifier) != base.plugin_of(kind, identifier)
+    known = {(problem.code, problem.file, problem.message) for problem in base.problems}
+    findings = [
+        str(problem) for problem in after.problems if (problem.code, problem.file, problem.message) not in known
     ]
-    return f"the plugins' identifiers are not in order: {_some(findings)}" if findings else ""
+    added = sorted(after.pairs() - base.pairs())
+    spellings: dict[tuple[str, str], set[str]] = {}
+    for kind, identifier in after.pairs():
+        spellings.setdefault((kind, collision_key(identifier)), set()).add(identifier)
+    for kind, identifier in added:
+        others = spellings[kind, collision_key(identifier)] - {identifier}
+        if others:
+            findings.append(f"{shown(identifier)} differs from {shown(min(others))} by its spelling alone")
+        claim = evidence.claims.get((kind, collision_key(identifier)))
+        if claim:
+            findings.append(f"{shown(identifier)} in {kind} is taken by {claim}")
+    return Found(not findings, _some(findings) or f"{_count(len(added), 'identifier')} added")
 
 
-def _foreign(context: Context, submission: int | None, changes: Changes) -> tuple[PluginKey, ...]:
-    """The plugins of the library that a pull request changes or removes, and that its submitter did not submit."""
-    with context.database.session() as session:
-        submitter = find_life(session, submission).submission.submitter_id if submission else None
-        merged = select(SubmissionLife).where(
-            SubmissionLife.library == context.library, SubmissionLife.merge_sha.is_not(None)
-        )
-        own = {
-            PluginKey(kind, name)
-            for life in session.scalars(merged)
-            if life.submission.submitter_id == submitter
-            for kind, names in life.plugins.items()
-            for name in names
-        }
-    return tuple(sorted({*changes.changed, *changes.removed} - own))
+def _some(items: Iterable[str], most: int = 10) -> str:
+    listed = list(items)
+    more = len(listed) - most
+    return ", ".join(map(printable, listed[:most])) + (f" and {more} more" if more > 0 else "")
 
 
-def _some(items: list[str], most: int = 10) -> str:
-    more = len(items) - most
-    return ", ".join(map(printable, items[:most])) + (f" and {more} more" if more > 0 else "")
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 'es' if what.endswith('s') else 's'}"
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("open", "the pull request is open", _is_open),
-    Rule("no-draft", "the pull request is ready for review", _is_no_draft),
-    Rule("default-branch", "the pull request targets the default branch", _targets_default_branch),
-    Rule("not-blocked", "no label blocks the merge", _is_not_blocked),
-    Rule("plugin-only", "nothing but plugins is changed", _is_plugin_only),
-    Rule(STATUSES, "every required status succeeded on exactly this head", _statuses_are_green),
-    Rule("own-plugins", "no plugin of somebody else is changed or removed", _changes_its_own),
-    Rule("identifiers", "every identifier is read from the code, and registered once", _identifiers_are_free),
+    Rule("open", "an open pull request", _is_open),
+    Rule("no-draft", "a pull request that is ready for review", _is_no_draft),
+    Rule("default-branch", "the default branch as its target", _targets_default_branch),
+    Rule("not-blocked", "no label that blocks the merge", _is_not_blocked),
+    Rule("no-objection", "no maintainer who asks for changes", _nobody_objects),
+    Rule("mergeable", "no conflict with the default branch", _has_no_conflicts),
+    Rule("plugin-only", "plugins, and nothing else", _is_plugin_only),
+    Rule("size", "no more than an archive may hold", _is_of_bounded_size),
+    Rule(
+        STATUSES,
+        "every required status a success, on exactly this head, from those whose word counts",
+        _statuses_are_green,
+    ),
+    Rule(TESTED_BASE, "tests on what merging gives, with nothing since that could change them", _ran_against_this_base),
+    Rule("own-plugins", "no change to somebody else's plugin without a maintainer's approval", _changes_its_own),
+    Rule("identifiers", "identifiers that can be read from the code, and that nobody else has", _identifiers_are_free),
 )

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # A submission that got further than this has passed intake.
 _BEFORE_ACCEPTANCE = {State.RECEIVED, State.REFUSED}
+UNDER_WAY = (State.ACCEPTED, State.PROPOSED, State.TESTED, State.HELD)
+"""The states of a submission that has its identifiers, and that the library does not hold yet."""
 
 
 class NoArchiveError(UsageError):
@@ -311,7 +313,7 @@ def _under_way(context: Context, submission: int) -> Select[SubmissionLife]:
     return select(SubmissionLife).where(
         SubmissionLife.library == context.library,
         SubmissionLife.submission_id != submission,
-        SubmissionLife.state.in_([State.ACCEPTED, State.PROPOSED, State.TESTED, State.HELD, State.MERGED]),
+        SubmissionLife.state.in_([*UNDER_WAY, State.MERGED]),
     )
 
 

@@ -37,6 +37,7 @@ class State(StrEnum):
     SCORED = "scored"
     PARTLY_SCORED = "partly-scored"
     SCORING_FAILED = "scoring-failed"
+    CLOSED = "closed"
 
 
 IN_WORDS: Mapping[State, str] = {
@@ -51,7 +52,11 @@ IN_WORDS: Mapping[State, str] = {
     State.SCORED: "Every score is in.",
     State.PARTLY_SCORED: "Some scores are in; others could not be computed.",
     State.SCORING_FAILED: "No score could be computed.",
+    State.CLOSED: "The pull request was closed without being merged.",
 }
+
+# From proposal to merge: where the pull request is what happens.
+BEFORE_MERGE = frozenset({State.PROPOSED, State.TESTED, State.TESTS_FAILED, State.HELD})
 
 # The runbook that takes a submission on from a state; from the other states nothing but a person or a new push does.
 NEXT_RUNBOOK: Mapping[State, str] = {
@@ -66,6 +71,7 @@ _LEGACY_STATUS = {
     State.REFUSED: "failure",
     State.TESTS_FAILED: "failure",
     State.SCORING_FAILED: "failure",
+    State.CLOSED: "failure",
     State.SCORED: "successful",
     State.PARTLY_SCORED: "successful",
 }
@@ -154,13 +160,13 @@ def find_life(session: Session, submission: int, *, lock: bool = False) -> Submi
 def life_of_pull_request(
     session: Session, library: str, pull_request: int, *, lock: bool = False
 ) -> SubmissionLife | None:
-    """The submission that a library's pull request proposes; None for one that was opened by hand."""
+    """The submission that a library's pull request is, or proposes; None where no runbook has met it yet."""
     query = select(SubmissionLife).where(SubmissionLife.library == library, SubmissionLife.pull_request == pull_request)
     return session.scalar(query.with_for_update() if lock else query)
 
 
 def submission_of(context: Context, pull_request: int) -> int | None:
-    """The number of the submission that a pull request proposes; None for one that was opened by hand."""
+    """The number of the submission that a pull request is, or proposes; None where no runbook has met it yet."""
     with context.database.session() as session:
         life = life_of_pull_request(session, context.library, pull_request)
         return life.submission_id if life else None
@@ -260,7 +266,6 @@ def timeline(database: Database, submission: int) -> Timeline:
                     "failing_step": run.failing_step,
                     "error": run.error,
                 }
-                for run in runs
                 for run in runs
             ),
         )

@@ -1,8 +1,12 @@
-"""Plugin tests: what a pull request changes is tested in its own environment, and the verdict is set on the head commit."""
+"""Plugin tests: what a pull request changes is tested in its own environment, and the verdict is set on the head commit.
+
+What is tested is what merging the head into the default branch gives, not the head alone: a branch that began long ago is
+tested with today's library, and nothing has to be pushed to it for that. The base is recorded; when it has moved on so that
+the result may differ, the gate asks for new tests.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,14 +16,18 @@ from brainscore_ops.errors import Fault, OpsError, Problem, StepFailedError, Una
 from brainscore_ops.notify.contexts import InstallFailed, PluginFailure, TestsFailed
 from brainscore_ops.plugins.changes import Changes, analyse_changes
 from brainscore_ops.plugins.environment import EnvironmentBuildError
-from brainscore_ops.plugins.layout import PluginKey, locate
+from brainscore_ops.plugins.layout import PluginKey, locate, shown
+from brainscore_ops.plugins.merge_result import MergeResult, merge_result
 from brainscore_ops.plugins.requirements import requirements_for
 from brainscore_ops.plugins.testing import PluginTestReport, run_plugin_tests
 from brainscore_ops.scoring.pair import environments_of, limits_of, sandbox_of
 from brainscore_ops.submissions import mail
-from brainscore_ops.submissions.life import State, life_of_pull_request, move, note, submission_of
+from brainscore_ops.submissions.comments import fenced
+from brainscore_ops.submissions.life import BEFORE_MERGE, State, life_of_pull_request, move, note
+from brainscore_ops.submissions.pull_requests import follow
 
 if TYPE_CHECKING:
+    from brainscore_ops.database.ops_tables import SubmissionLife
     from brainscore_ops.forge.client import PullRequest
     from brainscore_ops.plugins.environment import Environment
     from brainscore_ops.submissions.context import Context
@@ -44,13 +52,16 @@ class PluginTestsInterruptedError(UnavailableError):
 
 @dataclass(frozen=True)
 class Candidate(Shown):
-    """What is to be tested: a pull request's head, compared with the base that it would be merged into."""
+    """What is to be tested: a pull request's head, merged into the default branch."""
 
     pull_request: PullRequest
     submission: int | None
-    """The submission that it proposes; None for one that was opened by hand."""
+    """The submission that it is, or proposes; None for one that changes no plugin."""
     base_sha: str
+    result_sha: str
+    """The commit that merging gives: what the tests see."""
     changes: Changes
+    """What that commit changes on the base."""
     library: str
 
     @property
@@ -68,7 +79,7 @@ class Candidate(Shown):
         return Table(
             f"Pull request {self.pull_request.number} at {self.head_sha[:10]}",
             [
-                ("submission", self.submission or "none: it was opened by hand"),
+                ("submission", self.submission or "none: it changes no plugin"),
                 ("base", self.base_sha),
                 ("plugins", "\n".join(f"{plugin.type}/{plugin.name}" for plugin in self.plugins)),
                 ("tests", "\n".join(self.changes.tests_to_run)),
@@ -121,14 +132,27 @@ class TestReport(Shown):
 
 
 def find_candidate(context: Context, pull_request: int) -> Candidate:
-    """Fetch a pull request, and see what it changes; its head gets a pending status."""
+    """Fetch a pull request, and see what it changes; its head gets a pending status.
+
+    One that was opened by hand enters here: it becomes a submission like any other.
+
+    :raises PluginTestsFailedError: where it conflicts with the default branch, after the submitter was told
+    """
     pull = context.forge.pull_request(pull_request)
+    submission = follow(context, pull)
     _, base_sha = context.forge.default_branch()
     context.mirror.fetch()  # after that was read: what it names is there
     changes = analyse_changes(context.mirror.path, base_sha, pull.head_sha, context.library)
+    merge = merge_result(context.mirror.path, base_sha, pull.head_sha)
+    if merge.commit is None:
+        candidate = Candidate(pull, submission, base_sha, pull.head_sha, changes, context.library)
+        failure = _conflict(merge)
+        _fail(context, candidate, failure, TestsFailed, failures=())
+        raise failure
+    changes = analyse_changes(context.mirror.path, base_sha, merge.commit, context.library)
     if _status(context, pull.head_sha) != "success":
         _set_status(context, pull.head_sha, "pending", "The plugin tests are running.")
-    return Candidate(pull, submission_of(context, pull_request), base_sha, changes, context.library)
+    return Candidate(pull, submission, base_sha, merge.commit, changes, context.library)
 
 
 def build_environments(context: Context, candidate: Candidate) -> Environments:
@@ -140,7 +164,7 @@ def build_environments(context: Context, candidate: Candidate) -> Environments:
     built = {}
     for plugin in candidate.plugins:
         try:
-            checkout = context.checkout(candidate.head_sha)
+            checkout = context.checkout(candidate.result_sha)
             built[plugin] = environments.ensure(requirements_for(checkout, context.library, [plugin]))
         except EnvironmentBuildError as error:
             failure = PluginTestsFailedError(
@@ -164,7 +188,7 @@ def run_tests(context: Context, candidate: Candidate, environments: Environments
 
     :raises PluginTestsInterruptedError: where the machine ended them
     """
-    checkout = context.checkout(candidate.head_sha)
+    checkout = context.checkout(candidate.result_sha)
     sandbox, limits = sandbox_of(context.deployment), limits_of(context.deployment)
     reports = []
     try:
@@ -204,16 +228,31 @@ def conclude(context: Context, candidate: Candidate, report: TestReport) -> None
     with context.database.session() as session:
         life = life_of_pull_request(session, context.library, candidate.pull_request.number, lock=True)
         if life is not None and life.merge_sha is None:
-            life.head_sha = life.tested_sha = candidate.head_sha
-            if life.state in {State.PROPOSED, State.TESTS_FAILED, State.TESTED, State.HELD}:
+            _note_tested(life, candidate)
+            if life.state in BEFORE_MERGE:
                 move(
                     session,
                     life,
                     State.TESTED,
-                    key=candidate.head_sha,
+                    key=f"{candidate.head_sha}:{candidate.base_sha}",
                     message=message,
                     run_id=context.run_id,
                 )
+
+
+def _note_tested(life: SubmissionLife, candidate: Candidate) -> None:
+    life.head_sha = life.tested_sha = candidate.head_sha
+    life.tested_base_sha = candidate.base_sha
+
+
+def _conflict(merge: MergeResult) -> PluginTestsFailedError:
+    paths = [shown(path) for path in merge.conflicts]
+    listed = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+    return PluginTestsFailedError(
+        f"it conflicts with the library as it is now: both changed {listed}",
+        code="conflict",
+        remedy="Bring it up to date with the default branch, or choose other names, and submit it again.",
+    )
 
 
 def _passed(report: TestReport) -> str:
@@ -253,8 +292,15 @@ def _fail(
     with context.database.session() as session:
         life = life_of_pull_request(session, context.library, candidate.pull_request.number, lock=True)
         if life is not None and life.merge_sha is None:
-            life.head_sha = life.tested_sha = candidate.head_sha
-            move(session, life, State.TESTS_FAILED, key=candidate.head_sha, failure=failure, run_id=context.run_id)
+            _note_tested(life, candidate)
+            move(
+                session,
+                life,
+                State.TESTS_FAILED,
+                key=f"{candidate.head_sha}:{candidate.base_sha}",
+                failure=failure,
+                run_id=context.run_id,
+            )
             said = letter(**mail.about(life), reason=failure.message, remedy=failure.remedy, **facts)
             mail.queue(session, context.deployment, life, said, event=f"{failure.code}-{candidate.head_sha}")
     mail.deliver(context)
@@ -273,10 +319,8 @@ def _set_error(context: Context, candidate: Candidate, error: OpsError) -> None:
 def _comment(failure: OpsError) -> str:
     problems = [f"{problem.where.strip()}: {problem.message}" for problem in failure.problems]
     said = "\n\n".join(text for text in ("\n".join(problems)[:3000], failure.log[-3000:]) if text)
-    # All of it is a stranger's text: in a fence longer than any in it, so that nothing in it is markdown, or calls people.
-    fence = "`" * max(4, 1 + max(map(len, re.findall(r"`+", said)), default=0))
     summary = f"The plugin tests did not pass ({failure.code})."
-    return f"**{summary}** {failure.remedy}\n\n{fence}text\n{said}\n{fence}"
+    return f"**{summary}** {failure.remedy}\n\n{fenced(said or failure.message)}"
 
 
 def _status(context: Context, sha: str) -> str | None:

@@ -28,6 +28,7 @@ from brainscore_ops.plugins.layout import (
     plugin_name_like,
     shown,
 )
+from brainscore_ops.plugins.metadata import read_metadata
 from brainscore_ops.plugins.namespace import Namespace
 from brainscore_ops.plugins.tree import MemoryTree
 from brainscore_ops.plugins.zipped import (
@@ -146,6 +147,7 @@ def inspect_archive(
     plugins = _check_plugins(files, library, limits, problems)
     identifiers = _read_identifiers(files, library, problems)
     _check_new(plugins, identifiers, existing, taken, problems)
+    _check_metadata(files, identifiers, problems)
     if problems:
         raise problems.refusal()
     sound = {name: content for name, content in sorted(files.items()) if content is not None}
@@ -413,6 +415,14 @@ def _read_identifiers(files: Mapping[str, bytes | None], library: str, problems:
         if problem.code != rules.PLUGIN_NO_INIT.code:
             problems.append(problem.as_problem())
     return identifiers
+
+
+def _check_metadata(files: Mapping[str, bytes | None], identifiers: Catalogue, problems: _Problems) -> None:
+    readable = {path: content for path, content in files.items() if content is not None}
+    # A benchmark may refer to data that is in the library: only what is in the archive is judged.
+    found = read_metadata(MemoryTree(readable), identifiers, identifiers.plugins, whole=False)
+    for problem in found.problems:
+        problems.append(problem.as_problem())
 
 
 def _check_new(

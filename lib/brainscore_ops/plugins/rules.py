@@ -162,6 +162,44 @@ IDENTIFIER_EXISTS = Rule(
     "Choose another identifier.",
 )
 
+# -------------------------------------------------------------------- a plugin's metadata
+
+METADATA_UNREADABLE = Rule(
+    "metadata-unreadable",
+    "Expected metadata as plain YAML; found that {fault}.",
+    "Correct the file, or leave it out.",
+)
+METADATA_TWICE = Rule(
+    "metadata-twice",
+    "Expected metadata.yml; found metadata.yaml as well.",
+    "Keep one of them.",
+)
+METADATA_UNKNOWN_KEY = Rule(
+    "metadata-unknown-key",
+    "Expected only known names ({known}); found {key}.",
+    "Correct the name, or leave it out; what has no name of its own may stand in extra_notes.",
+)
+METADATA_UNKNOWN_IDENTIFIER = Rule(
+    "metadata-unknown-identifier",
+    "Expected metadata of what the plugin registers ({registered}); found {identifier}.",
+    "Use the identifier as it is registered.",
+)
+METADATA_WRONG_VALUE = Rule(
+    "metadata-wrong-value",
+    "Expected {key} to be {expected}; found {found}.",
+    "Correct it, or leave it out.",
+)
+METADATA_PLACEHOLDER = Rule(
+    "metadata-placeholder",
+    "Expected a value for {key}; found the placeholder {found}.",
+    "Write what it is; leave it out, or write null, where nobody knows.",
+)
+METADATA_LINKS_DISAGREE = Rule(
+    "metadata-links-disagree",
+    "Expected huggingface_link and hugging_face_link, which mean the same, to agree; found {one} and {other}.",
+    "Keep one of them.",
+)
+
 # -------------------------------------------------------------------- an archive
 
 ARCHIVE_TOO_LARGE = Rule(

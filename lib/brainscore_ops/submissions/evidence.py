@@ -14,6 +14,7 @@ from brainscore_ops.plugins.changes import Changes, UnrelatedError, analyse_chan
 from brainscore_ops.plugins.git import CommitNotFoundError
 from brainscore_ops.plugins.layout import PluginKey, collision_key
 from brainscore_ops.plugins.merge_result import MergeResult, merge_result
+from brainscore_ops.plugins.metadata import read_metadata
 from brainscore_ops.plugins.moved_base import reasons_to_test_again
 from brainscore_ops.plugins.origins import commits_that_added
 from brainscore_ops.plugins.tree import GitTree
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from brainscore_ops.forge.client import PullRequest, Review, Status
+    from brainscore_ops.plugins.rules import SourceProblem
     from brainscore_ops.settings.deployment import ArchiveSettings
     from brainscore_ops.submissions.context import Context
 
@@ -59,6 +61,8 @@ class Evidence:
     base_catalogue: Catalogue
     outcome_catalogue: Catalogue
     """Of the merge; where that conflicts, of the head."""
+    metadata_problems: tuple[SourceProblem, ...]
+    """What is wrong with what the changed plugins say of themselves."""
     claims: Mapping[tuple[str, str], str]
     """Kind and folded identifier → who has it, beside the library: a score in the database, an earlier submission."""
     foreign: tuple[PluginKey, ...]
@@ -82,6 +86,7 @@ def gather(context: Context, pull: PullRequest) -> Evidence:
     changes, merge, outcome = _merged(context, base_sha, pull.head_sha)
     after = merge.commit if merge and merge.commit else pull.head_sha
     base_catalogue = read_catalogue(GitTree(repository, base_sha), library)
+    outcome_catalogue = _catalogue(context, after)
     gate = context.deployment.gate
     touched = outcome or changes
     with context.database.session() as session:
@@ -106,7 +111,8 @@ def gather(context: Context, pull: PullRequest) -> Evidence:
         blocking_label=gate.blocking_label,
         limits=context.deployment.archives,
         base_catalogue=base_catalogue,
-        outcome_catalogue=_catalogue(context, after),
+        outcome_catalogue=outcome_catalogue,
+        metadata_problems=_metadata_problems(context, after, outcome_catalogue, touched),
         claims=claims,
         foreign=foreign,
         approvals=approvals,
@@ -134,6 +140,13 @@ def _catalogue(context: Context, commit: str) -> Catalogue:
         return Catalogue(context.library)
 
 
+def _metadata_problems(
+    context: Context, after: str, catalogue: Catalogue, touched: Changes | None
+) -> tuple[SourceProblem, ...]:
+    present = [plugin for plugin in (touched.plugins if touched else ()) if plugin in catalogue.plugins]
+    return read_metadata(GitTree(context.mirror.path, after), catalogue, present).problems
+
+
 def _reasons(context: Context, tested: str | None, base: str, branch: str, touched: Changes | None) -> tuple[str, ...]:
     if tested is None or touched is None:
         return ()
@@ -149,13 +162,12 @@ def _foreign(
     """The plugins of the library that are changed or removed, and that somebody else added (or nobody that we know)."""
     old = sorted({*touched.changed, *touched.removed})
     added_by = commits_that_added(context.mirror.path, base_sha, old, context.library)
-    owners = dict(
-        session.execute(
-            select(SubmissionLife.merge_sha, Submission.submitter_id)
-            .join(SubmissionLife.submission)
-            .where(SubmissionLife.library == context.library, SubmissionLife.merge_sha.in_(list(added_by.values())))
-        ).tuples()
+    merges = session.execute(
+        select(SubmissionLife.merge_sha, Submission.submitter_id)
+        .join(SubmissionLife.submission)
+        .where(SubmissionLife.library == context.library, SubmissionLife.merge_sha.in_(list(added_by.values())))
     )
+    owners = {merge_sha: owner for merge_sha, owner in merges.all()}
     return tuple(plugin for plugin in old if submitter is None or owners.get(added_by.get(plugin)) != submitter)
 
 

@@ -266,6 +266,11 @@ def _identifiers_are_free(evidence: Evidence) -> Found:
     return Found(not findings, _some(findings) or f"{_count(len(added), 'identifier')} added")
 
 
+def _says_what_it_is(evidence: Evidence) -> Found:
+    problems = evidence.metadata_problems
+    return Found(not problems, _some(map(str, problems)) or "nothing is wrong with it")
+
+
 def _some(items: Iterable[str], most: int = 10) -> str:
     listed = list(items)
     more = len(listed) - most
@@ -293,4 +298,5 @@ RULES: tuple[Rule, ...] = (
     Rule(TESTED_BASE, "tests on what merging gives, with nothing since that could change them", _ran_against_this_base),
     Rule("own-plugins", "no change to somebody else's plugin without a maintainer's approval", _changes_its_own),
     Rule("identifiers", "identifiers that can be read from the code, and that nobody else has", _identifiers_are_free),
+    Rule("metadata", "metadata that holds to its schema, where there is any", _says_what_it_is),
 )

@@ -62,7 +62,7 @@ def follow(context: Context, pull: PullRequest) -> int | None:
         _converge(context, session, life, pull, changes)
         submission = life.submission_id
         told_by_mail = bool(life.submission.submitter.email)
-        if new and told_by_mail:
+        if new and told_by_mail and pull.state == "open":
             received = Received(**mail.about(life), plugins=_plugins_of(life), public=life.public, by_hand=True)
             mail.queue(session, context.deployment, life, received, event="accepted")
     if new:
@@ -146,8 +146,10 @@ def _changes(context: Context, pull: PullRequest) -> Changes | None:
     """What a pull request changes; None where that cannot be told (its head is gone, or shares no history)."""
     _, base = context.forge.default_branch()
     context.mirror.fetch()
+    # Once it is merged the branch may be a part of the base, or gone: the merge itself tells.
+    base, head = (f"{pull.merge_sha}^", pull.merge_sha) if pull.merge_sha else (base, pull.head_sha)
     try:
-        return analyse_changes(context.mirror.path, base, pull.head_sha, context.library)
+        return analyse_changes(context.mirror.path, base, head, context.library)
     except (CommitNotFoundError, UnrelatedError):
         return None
 

@@ -16,6 +16,7 @@ from brainscore_ops.notify.contexts import PairOutcome as MailedPair
 from brainscore_ops.plugins.catalogue import Catalogue, read_catalogue
 from brainscore_ops.plugins.changes import analyse_changes
 from brainscore_ops.plugins.digest import plugin_digests
+from brainscore_ops.plugins.metadata import Metadata, read_metadata
 from brainscore_ops.plugins.tree import GitTree
 from brainscore_ops.scoring.cluster import Execute, open_cluster, run_jobs
 from brainscore_ops.scoring.pair import PairOutcome, forget_outcome, job_of, keep_outcome, kept_outcome, results_folder
@@ -30,8 +31,10 @@ from brainscore_ops.scoring.recording import (
 )
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import LIBRARY_ACCOUNT, find_or_create_user
-from brainscore_ops.submissions.life import State, find_life, life_of_pull_request, move, note
+from brainscore_ops.submissions.life import State, find_life, move, note
 from brainscore_ops.submissions.merging import record_merge
+from brainscore_ops.submissions.metadata import store_metadata
+from brainscore_ops.submissions.pull_requests import follow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -122,16 +125,14 @@ def find_target(context: Context, pull_request: int | None, commit: str) -> Targ
         head = commit or context.forge.default_branch()[1]
         context.mirror.fetch()
         return Target(commit=head, base=None, submission=None)
-    with context.database.session() as session:
-        life = life_of_pull_request(session, context.library, pull_request)
-        submission = life.submission_id if life else None
     pull = context.forge.pull_request(pull_request)
     if not pull.merged or pull.merge_sha is None:
         raise NotMergedError(
             f"expected pull request {pull_request} to be merged, found it {pull.state}",
             remedy="Run the merge runbook first: it says which rule holds it.",
         )
-    # A maintainer may have merged it by hand: from here on that is the same.
+    # A maintainer may have merged it by hand, or opened it, unmet by any runbook: from here on that is the same.
+    submission = follow(context, pull)
     merged = record_merge(context, pull_request, head_sha=pull.head_sha, merge_sha=pull.merge_sha)
     return Target(commit=merged.merge_sha, base=merged.base_sha, submission=submission)
 
@@ -191,10 +192,12 @@ def compute_pairs(context: Context, plan: Plan, execute: Execute, progress: Prog
 
 
 def record(context: Context, target: Target, plan: Plan, report: ScoringReport) -> None:
-    """Write the outcomes into the database, each once."""
+    """Write the outcomes into the database, each once, and with them what models and benchmarks say of themselves."""
     outcomes = dict(zip((pair.identity for pair in plan.pairs), report.pairs, strict=True))
+    metadata = _metadata(context, target, plan)
     with context.database.lock(RECORDING_LOCK), context.database.session() as session:
         record_outcomes(session, plan, outcomes, _origins(context, session), target.submission)
+        store_metadata(session, metadata, context.deployment.library.domain)
 
 
 def conclude(context: Context, target: Target, plan: Plan, report: ScoringReport) -> mail.Delivered:
@@ -277,6 +280,21 @@ def _as_error(row: ScoreProvenance) -> OpsError:
     )
 
 
+def _metadata(context: Context, target: Target, plan: Plan) -> Metadata:
+    """Of all that changed, and of all that the plan scores: its rows may have had to wait for a score."""
+    tree = GitTree(context.mirror.path, target.commit)
+    catalogue = read_catalogue(tree, context.library)
+    changed = _changed(context, target, catalogue)
+    pairs = (*plan.pairs, *plan.known)
+    models = catalogue.models.keys() & {*changed.models, *(pair.model for pair in pairs)}
+    benchmarks = catalogue.benchmarks.keys() & {*changed.benchmarks, *(pair.benchmark for pair in pairs)}
+    if changed.everything:
+        models, benchmarks = set(catalogue.models), set(catalogue.benchmarks)
+    plugins = {catalogue.plugin_of_model(name) for name in models}
+    plugins |= {catalogue.plugin_of_benchmark(name) for name in benchmarks}
+    return read_metadata(tree, catalogue, plugins)
+
+
 def _changed(context: Context, target: Target, catalogue: Catalogue) -> ChangedPlugins:
     if target.base is None:
         return ChangedPlugins(everything=True)
@@ -301,6 +319,8 @@ def _lives(context: Context, session: Session) -> list[SubmissionLife]:
 
 def _origins(context: Context, session: Session) -> Origins:
     merged = [life for life in _lives(context, session) if life.merge_sha is not None]
+    # Who changes somebody's plugin does not become its owner: of several the first counts.
+    merged.sort(key=lambda life: life.submission_id, reverse=True)
     return Origins(
         domain=context.deployment.library.domain,
         library=_library_origin(session),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,13 +14,17 @@ import pytest
 
 from brainscore_ops import services
 from brainscore_ops.database.connection import Database
-from brainscore_ops.forge.client import Person, PullRequest
+from brainscore_ops.errors import OpsError
+from brainscore_ops.forge.client import ForgeClient, Person, PullRequest
+from brainscore_ops.forge.embedded.access import set_role
 from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.testing import PluginTestReport
 from brainscore_ops.settings import Workspace, load_deployment
 from brainscore_ops.submissions import gate, intake, merging, plugin_tests, proposal
 from brainscore_ops.submissions.context import Context
 from brainscore_ops.submissions.life import timeline
+
+from .attacker import Attacker
 
 ROOT = Path(__file__).parents[2]
 WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -81,6 +86,24 @@ class House:
         )
         return self.context.forge.open_pull_request(branch=branch, title=branch, body="")
 
+    def client(self, login: str, *, name: str = "", email: str = "", role: str = "write") -> ForgeClient:
+        """Somebody's own client for the forge."""
+        deployment = self.context.deployment
+        store = services.forge_store(deployment)
+        store.create_user(login, name or login.capitalize(), email or f"{login}@example.org")
+        repository = store.repository(deployment.library.repository)
+        set_role(store, repository, login, role)
+        return ForgeClient(
+            api_url=self.context.forge.api_url,
+            repository=self.context.forge.repository,
+            token=store.create_token(login, ("repo",)),
+        )
+
+    def review(self, pull_request: int, login: str, event: str, *, role: str = "maintain") -> None:
+        """Somebody's review of the head as it is now."""
+        reviewer = self.client(login, role=role)._repository.get_pull(pull_request).complete()
+        reviewer.create_review(body="As I see it.", event=event)
+
     def main(self) -> str:
         return self.context.forge.default_branch()[1]
 
@@ -93,6 +116,13 @@ class House:
         candidate = plugin_tests.find_candidate(self.context, pull_request)
         passed = PluginTestReport(PluginKey("models", "any"), passed=True, reason="passed", message="", tests_passed=1)
         plugin_tests.conclude(self.context, candidate, plugin_tests.TestReport(candidate.head_sha, (passed,)))
+
+    def force_green(self, pull_request: int) -> None:
+        """Have everything about the tests as if they had passed, also where they could not have run."""
+        try:
+            self.pass_tests(pull_request)
+        except OpsError:
+            self.set_status(pull_request)
 
     def merge(self, pull_request: int) -> merging.Merged:
         verdict = gate.examine(self.context, pull_request)
@@ -130,3 +160,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     yield House(context, folder)
     context.database.close()
     services.down(deployment, remove=True)
+
+
+@pytest.fixture(scope="session")
+def eve(house: House) -> Attacker:
+    client = house.client("eve")
+    url = client.clone_url.replace("://", f"://x-access-token:{client.token()}@")
+    folder = house.folder / "eve.git"
+    subprocess.run(["git", "clone", "--quiet", "--bare", url, folder], check=True)
+    return Attacker(client, folder)

@@ -167,7 +167,7 @@ def _foreign(
         .join(SubmissionLife.submission)
         .where(SubmissionLife.library == context.library, SubmissionLife.merge_sha.in_(list(added_by.values())))
     )
-    owners = {merge_sha: owner for merge_sha, owner in merges.all()}
+    owners = dict(merges.tuples().all())
     return tuple(plugin for plugin in old if submitter is None or owners.get(added_by.get(plugin)) != submitter)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -169,3 +169,21 @@ def eve(house: House) -> Attacker:
     folder = house.folder / "eve.git"
     subprocess.run(["git", "clone", "--quiet", "--bare", url, folder], check=True)
     return Attacker(client, folder)
+
+
+@pytest.fixture(scope="session")
+def push(house: House) -> Callable[[str, dict[str, str]], None]:
+    """A commit on a branch, pushed by git."""
+
+    def push(branch: str, files: dict[str, str]) -> None:
+        forge = house.context.forge
+        url = forge.clone_url.replace("://", f"://x-access-token:{forge.token()}@")
+        folder = house.folder / f"clone-{next(house.numbers)}"
+        subprocess.run(["git", "clone", "-q", "--branch", branch, url, folder], check=True)
+        for path, text in files.items():
+            (folder / path).write_text(text)
+        git = ["git", "-C", folder, "-c", "user.name=Eve", "-c", "user.email=eve@example.org"]
+        for command in (["add", "--all"], ["commit", "-qm", "more"], ["push", "-q"]):
+            subprocess.run([*git, *command], check=True)
+
+    return push

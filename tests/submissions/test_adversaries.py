@@ -145,7 +145,8 @@ def harmless(name: str) -> dict[str, str]:
 def must_hold(house: House, number: int, rule: str) -> None:
     """The rule says no, the merge is refused, and the default branch stays what it is."""
     main = house.main()
-    house.force_green(number)
+    if rule != "plugin-only":  # what is more than plugins is held, whatever its tests say
+        house.force_green(number)
     with pytest.raises(GateRefusedError) as refused:
         house.merge(number)
     assert rule in [problem.code for problem in refused.value.problems]

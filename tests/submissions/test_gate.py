@@ -1,14 +1,11 @@
 """The rules of the gate, each met by a real pull request on a real forge, and what follows from what they say."""
 
-import subprocess
-
 import pytest
 
 from brainscore_ops import services
 from brainscore_ops.forge.client import ForgeClient
 from brainscore_ops.notify.mailbox import read_mails
 from brainscore_ops.services import mail_folder
-from brainscore_ops.settings import ForgeSecret, resolve_secret
 from brainscore_ops.submissions import gate, merging, plugin_tests, scoring_request
 from brainscore_ops.submissions.life import timeline
 from brainscore_ops.submissions.merging import GateRefusedError, TestsNotDoneError
@@ -67,20 +64,20 @@ def test_green_by_somebody_else_is_not_green(house):
         house.merge(number)
 
 
-def test_green_on_another_head_is_not_green(house):
+def test_green_on_another_head_is_not_green(house, push):
     number = house.proposed(model_files("moved"))
     house.pass_tests(number)
     pull = house.context.forge.pull_request(number)
-    _push(house, pull.head_ref, {f"{LIBRARY}/models/moved/more.py": "x = 1\n"})
+    push(pull.head_ref, {f"{LIBRARY}/models/moved/more.py": "x = 1\n"})
     assert house.unmet(number) == ["statuses", "tested-base"]
 
 
-def test_a_push_between_verdict_and_merge_wins(house):
+def test_a_push_between_verdict_and_merge_wins(house, push):
     number = house.proposed(model_files("raced"))
     house.pass_tests(number)
     verdict = gate.examine(house.context, number)
     pull = house.context.forge.pull_request(number)
-    _push(house, pull.head_ref, {f"{LIBRARY}/models/raced/more.py": "x = 1\n"})
+    push(pull.head_ref, {f"{LIBRARY}/models/raced/more.py": "x = 1\n"})
     with pytest.raises(Exception, match="head is"):
         merging.merge(house.context, verdict)
     assert not house.context.forge.pull_request(number).merged
@@ -180,16 +177,3 @@ def test_what_a_maintainer_merged_by_hand_goes_on_to_scoring(house):
     target = scoring_request.find_target(house.context, number, "")
     assert target.commit == sha
     assert timeline(house.context.database, target.submission).state == "merged"
-
-
-def _push(house, branch, files):
-    """A commit on a branch, pushed by git."""
-    secret = resolve_secret(house.context.deployment, house.context.deployment.forge.secret, ForgeSecret)
-    url = house.context.forge.clone_url.replace("://", f"://x-access-token:{secret.token.get_secret_value()}@")
-    folder = house.folder / f"clone-{next(house.numbers)}"
-    subprocess.run(["git", "clone", "-q", "--branch", branch, url, folder], check=True)
-    for path, text in files.items():
-        (folder / path).write_text(text)
-    git = ["git", "-C", folder, "-c", "user.name=Eve", "-c", "user.email=eve@example.org"]
-    for command in (["add", "--all"], ["commit", "-qm", "more"], ["push", "-q"]):
-        subprocess.run([*git, *command], check=True)

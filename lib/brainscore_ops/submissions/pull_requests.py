@@ -124,10 +124,12 @@ def _converge(
     context: Context, session: Session, life: SubmissionLife, pull: PullRequest, changes: Changes | None
 ) -> None:
     life.pull_request, life.pull_request_url, life.branch = pull.number, pull.url, pull.head_ref[:255]
-    if life.merge_sha is not None or pull.merged:
+    if life.merge_sha is not None:
         return
     if changes is not None and life.head_sha != pull.head_sha:
         life.plugins, life.identifiers = _by_type(changes), _by_kind(changes)
+    if pull.merged:
+        return
     moment = _moment(pull.updated_at)
     if pull.state == "closed":
         if life.state in BEFORE_MERGE:

@@ -85,8 +85,8 @@ def _plain(value: object) -> object:
     return (value.strip() or None) if isinstance(value, str) else value
 
 
-def _no_placeholder(value: str | None) -> str | None:
-    if value is not None and (value.casefold() in _PLACEHOLDERS or _TEMPLATE_TEXT.fullmatch(value)):
+def _no_placeholder(value: str) -> str:
+    if value.casefold() in _PLACEHOLDERS or _TEMPLATE_TEXT.fullmatch(value):
         raise PydanticCustomError(_PLACEHOLDER, "a placeholder")
     return value
 
@@ -98,48 +98,38 @@ def _as_number(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _described(expected: str, **constraints: Any) -> Any:
-    """A field's constraints, and what they are in words."""
-    return Field(description=expected, **constraints)
-
-
-_LINK = r"^https?://[^\s/]+\.\S+$"
-
 Text100 = Annotated[
-    str | None,
+    Annotated[str, AfterValidator(_no_placeholder), Field(max_length=100)] | None,
     BeforeValidator(_plain),
-    _described("a text of at most 100 characters", max_length=100),
-    AfterValidator(_no_placeholder),
+    Field(description="a text of at most 100 characters"),
 ]
 Text1000 = Annotated[
-    str | None,
+    Annotated[str, AfterValidator(_no_placeholder), Field(max_length=1000)] | None,
     BeforeValidator(_plain),
-    _described("a text of at most 1000 characters", max_length=1000),
-    AfterValidator(_no_placeholder),
+    Field(description="a text of at most 1000 characters"),
 ]
 Link = Annotated[
-    str | None,
+    Annotated[str, AfterValidator(_no_placeholder), Field(max_length=200, pattern=r"^https?://[^\s/]+\.\S+$")] | None,
     BeforeValidator(_plain),
-    AfterValidator(_no_placeholder),
-    _described("a link that begins with https://, of at most 200 characters", max_length=200, pattern=_LINK),
+    Field(description="a link that begins with https://, of at most 200 characters"),
 ]
 Count64 = Annotated[
-    StrictInt | None,
+    Annotated[StrictInt, Field(ge=0, le=2**63 - 1)] | None,
     BeforeValidator(_as_number),
-    _described(f"a whole number from 0 to {2**63 - 1}, without quotes or separators", ge=0, le=2**63 - 1),
+    Field(description=f"a whole number from 0 to {2**63 - 1}, without quotes or separators"),
 ]
 """What PostgreSQL's bigint takes: large models have more parameters than 32 bits count."""
 Count32 = Annotated[
-    StrictInt | None,
+    Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None,
     BeforeValidator(_as_number),
-    _described(f"a whole number from 0 to {2**31 - 1}, without quotes or separators", ge=0, le=2**31 - 1),
+    Field(description=f"a whole number from 0 to {2**31 - 1}, without quotes or separators"),
 ]
 Size = Annotated[
-    StrictFloat | None,
+    Annotated[StrictFloat, Field(ge=0, allow_inf_nan=False)] | None,
     BeforeValidator(_as_number),
-    _described("a number of at least 0", ge=0, lt=1e300),
+    Field(description="a number of at least 0"),
 ]
-Truth = Annotated[StrictBool | None, _described("true or false")]
+Truth = Annotated[StrictBool | None, Field(description="true or false")]
 
 
 class _Metadata(BaseModel):

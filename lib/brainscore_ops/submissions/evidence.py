@@ -167,7 +167,7 @@ def _foreign(
         .join(SubmissionLife.submission)
         .where(SubmissionLife.library == context.library, SubmissionLife.merge_sha.in_(list(added_by.values())))
     )
-    owners = dict(merges.tuples().all())
+    owners = {row.merge_sha: row.submitter_id for row in merges}
     return tuple(plugin for plugin in old if submitter is None or owners.get(added_by.get(plugin)) != submitter)
 
 

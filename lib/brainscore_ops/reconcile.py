@@ -281,7 +281,8 @@ class _Observer:
     def of_pull(self, pull: PullRequest) -> Finding | None:
         """A pull request in any state."""
         life = next((life for life in self.lives if life.pull_request == pull.number), None)
-        judged = self._merged(pull, life) if pull.merged else self._open(pull, life) if pull.state == "open" else None
+        judge = self._merged if pull.merged else self._open if pull.state == "open" else self._closed
+        judged = judge(pull, life)
         if judged is None:
             return None
         why, runbook = judged
@@ -305,7 +306,14 @@ class _Observer:
             return f"was merged, and its submission is still {life.state}", "score_plugins"
         return ("was merged, and its scores are not in", "score_plugins") if life.state == State.MERGED else None
 
+    def _closed(self, pull: PullRequest, life: SubmissionLife | None) -> tuple[str, str] | None:  # noqa: ARG002
+        if life is None or life.state not in BEFORE_MERGE:
+            return None
+        return f"was closed, and its submission is still {life.state}", "test_plugins"
+
     def _open(self, pull: PullRequest, life: SubmissionLife | None) -> tuple[str, str] | None:
+        if life is not None and life.state == State.CLOSED:
+            return "was opened again, and its submission is still closed", "test_plugins"
         if pull.draft or pull.base_ref != self._default_branch:
             return None
         status = self._context.forge.statuses(pull.head_sha).get(STATUS_CONTEXT)

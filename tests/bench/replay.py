@@ -150,7 +150,7 @@ class Replay:
             context.forge.set_status(merge.head, context=name, state="success", description="taken as passed")
         verdict = timed("gate", lambda: gate.examine(context, pull.number))
         replayed.verdict = "merged" if verdict.passed else "held"
-        replayed.rules = {ruling.rule: ruling.finding[:300] for ruling in verdict.rulings if not ruling.passed}
+        replayed.rules = {ruling.rule: ruling.found[:300] for ruling in verdict.rulings if not ruling.passed}
         context.forge.close(pull.number)
 
     def _push(self, *refs: str) -> None:

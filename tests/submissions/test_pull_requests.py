@@ -153,6 +153,15 @@ def test_closing_ends_it_and_opening_again_brings_it_back(house: House, eve: Att
     assert house.states(submission) == ["proposed", "tested", "closed", "proposed"]
 
 
+def test_what_is_closed_is_not_tested(house: House, eve: Attacker) -> None:
+    number = opened(house, eve, "closed_untested")
+    submission = met(house, number)
+    house.context.forge.close(number)
+    with pytest.raises(plugin_tests.PullRequestClosedError):
+        plugin_tests.find_candidate(house.context, number)
+    assert state(house, submission) == "closed"
+
+
 def test_closing_lets_its_identifiers_go(house: House, eve: Attacker) -> None:
     number = opened(house, eve, "squats")
     met(house, number)

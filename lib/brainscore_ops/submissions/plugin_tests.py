@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.display import Shown, Table
-from brainscore_ops.errors import Fault, OpsError, Problem, StepFailedError, UnavailableError
+from brainscore_ops.errors import Fault, OpsError, Problem, RefusedError, StepFailedError, UnavailableError
 from brainscore_ops.notify.contexts import InstallFailed, PluginFailure, TestsFailed
 from brainscore_ops.plugins.changes import Changes, analyse_changes
 from brainscore_ops.plugins.environment import EnvironmentBuildError
@@ -42,6 +42,13 @@ class PluginTestsFailedError(StepFailedError):
 
     code = "tests-failed"
     fault = Fault.SUBMISSION
+
+
+class PullRequestClosedError(RefusedError):
+    """What is closed is not tested."""
+
+    code = "pull-request-closed"
+    fault = Fault.OPERATOR
 
 
 class PluginTestsInterruptedError(UnavailableError):
@@ -136,10 +143,16 @@ def find_candidate(context: Context, pull_request: int) -> Candidate:
 
     One that was opened by hand enters here: it becomes a submission like any other.
 
+    :raises PullRequestClosedError: where it is closed or merged; its submission is what it is then
     :raises PluginTestsFailedError: where it conflicts with the default branch, after the submitter was told
     """
     pull = context.forge.pull_request(pull_request)
     submission = follow(context, pull)
+    if pull.state != "open":
+        raise PullRequestClosedError(
+            f"expected pull request {pull_request} to be open, found it {'merged' if pull.merged else 'closed'}",
+            remedy="There is nothing to test, unless somebody opens it again.",
+        )
     _, base_sha = context.forge.default_branch()
     context.mirror.fetch()  # after that was read: what it names is there
     changes = analyse_changes(context.mirror.path, base_sha, pull.head_sha, context.library)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
+import tarfile
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ from brainscore_ops.plugins.environment import (
     EnvironmentBuildError,
     EnvironmentStore,
     EnvironmentUnavailableError,
+    PythonUnavailableError,
     Requirements,
     requirements_for,
 )
@@ -77,10 +80,12 @@ class TestMaking:
         assert len({one.lock_digest for one in made}) == 1
 
     def test_a_ruin_of_an_interrupted_attempt_is_made_anew(self, environment_store, bare_environment, sandbox):
-        (bare_environment.path / "complete").unlink()
-        next(bare_environment.path.glob("lib/python*/site-packages/pytest/__init__.py")).unlink()
-        again = environment_store.ensure(Requirements("", ()))
-        assert run(sandbox, again, "import pytest").reason == "ok"
+        current = bare_environment.path.parent / "current"
+        current.rename(current.with_name("aside"))
+        next_one = environment_store.ensure(Requirements("", ()))
+        assert next_one.path != bare_environment.path
+        assert run(sandbox, next_one, "import pytest").reason == "ok"
+        current.with_name("aside").replace(current)
 
     def test_without_what_the_library_overrides(self, environment_store):
         never = "iniconfig; python_version < '0'\n"
@@ -91,13 +96,13 @@ class TestMaking:
         assert list(bare_environment.path.glob("lib/python*/site-packages/pytest/__pycache__/*.pyc"))
 
     def test_from_a_recorded_lock(self, environment_store, bare_environment):
-        assert environment_store.ensure_lock(bare_environment.lock) == bare_environment
+        assert environment_store.environment_from_lock(bare_environment.lock) == bare_environment
 
     def test_a_lock_for_another_python_is_refused(self, environment_store, bare_environment):
         other = bare_environment.lock.replace("# python 3.", "# python 4.", 1)
-        with pytest.raises(EnvironmentBuildError, match="another Python") as caught:
-            environment_store.ensure_lock(other)
-        assert caught.value.fault == Fault.OPERATOR
+        with pytest.raises(PythonUnavailableError, match=r"Python ==4.* is asked for; here there is .*3\.") as caught:
+            environment_store.environment_from_lock(other)
+        assert "uv python install" in caught.value.remedy
 
 
 class TestRefusing:
@@ -138,17 +143,126 @@ class TestRefusing:
             EnvironmentStore(tmp_path / "store", sandbox=sandbox).ensure(Requirements("", ()))
         assert "s3cret" not in str(caught.value.as_dict())
 
-    def test_a_package_that_is_only_source_code(self, environment_store, tmp_path, monkeypatch):
-        source = tmp_path / "onlysource-1.0"
-        source.mkdir()
-        (source / "setup.py").write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')")
-        (source / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: onlysource\nVersion: 1.0\n")
-        subprocess.run(["tar", "czf", f"{tmp_path}/onlysource-1.0.tar.gz", "-C", tmp_path, source.name], check=True)
-        monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
-        with pytest.raises(EnvironmentBuildError, match="onlysource") as caught:
-            environment_store.ensure(Requirements("onlysource\n", ()))
-        assert "only as source code" in caught.value.remedy
-        assert not (tmp_path / "was-run").exists()
+
+SETUP = """
+import os, socket
+from setuptools import setup
+try:
+    socket.create_connection(("1.1.1.1", 53), timeout=1)
+    print("the network is open")
+except OSError:
+    pass
+open({trap!r}, "w")
+setup(name="{name}", version="{version}", py_modules=["{name}"], install_requires=["iniconfig"])
+"""
+
+
+def source_release(folder: Path, name: str, setup: str = "", version: str = "1.0", pyproject: str = "") -> str:
+    """A package that is released only as source code; the digest of its file."""
+    source = folder / f"{name}-{version}"
+    source.mkdir()
+    (source / "setup.py").write_text(setup or SETUP.format(name=name, version=version, trap="/tmp/was-run"))
+    (source / f"{name}.py").write_text("answer = 42\n")
+    (source / "PKG-INFO").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    if pyproject:
+        (source / "pyproject.toml").write_text(pyproject)
+    archive = folder / f"{source.name}.tar.gz"
+    subprocess.run(["tar", "czf", archive, "-C", folder, source.name], check=True)
+    return hashlib.sha256(archive.read_bytes()).hexdigest()
+
+
+class TestWhatIsReleasedOnlyAsSourceCode:
+    @pytest.fixture
+    def released(self, tmp_path, monkeypatch) -> Path:
+        folder = tmp_path / "released"
+        folder.mkdir()
+        monkeypatch.setenv("UV_FIND_LINKS", str(folder))
+        return folder
+
+    def test_it_is_built_in_the_sandbox_and_named_by_its_release(self, environment_store, released, sandbox, tmp_path):
+        outside = tmp_path / "was-run"
+        digest = source_release(
+            released, "stubonlysource", SETUP.format(name="stubonlysource", version="1.0", trap=str(outside))
+        )
+        with pytest.raises(ProjectBuildError, match="cannot be built") as caught:  # that folder is not there, inside
+            environment_store.ensure(Requirements("stubonlysource\n", ()))
+        assert "No such file or directory" in caught.value.log
+        assert not outside.exists()
+        (released / "stubonlysource-1.0").rename(released / "aside")
+        digest = source_release(released, "stubonlysource")
+        environment = environment_store.ensure(Requirements("stubonlysource\n", ()))
+        assert f"# built from stubonlysource-1.0.tar.gz sha256:{digest}, with:\n#   setuptools==" in environment.lock
+        assert f"\nstubonlysource==1.0 \\\n    --hash=sha256:{digest}\n" in environment.lock
+        assert "stubonlysource==1.0" in environment.packages
+        assert (
+            run(sandbox, environment, "import stubonlysource, iniconfig; print(stubonlysource.answer)").stdout == "42\n"
+        )
+
+    def test_from_the_lock_alone_it_is_built_again(self, environment_store, released, sandbox, tmp_path):
+        source_release(released, "stubagain")
+        first = environment_store.ensure(Requirements("stubagain\n", ()))
+        elsewhere = EnvironmentStore(tmp_path / "elsewhere", sandbox=sandbox)
+        second = elsewhere.environment_from_lock(first.lock)
+        assert second.lock_digest == first.lock_digest
+        assert elsewhere.lock_text(first.lock_digest) == first.lock
+        outcome = run(sandbox, second, "import stubagain; print(stubagain.answer)")
+        assert (outcome.stdout, outcome.stderr) == ("42\n", "")
+
+    def test_a_release_that_was_changed_since_is_refused(self, environment_store, released, sandbox, tmp_path):
+        source_release(released, "stubchanged")
+        lock = environment_store.ensure(Requirements("stubchanged\n", ())).lock
+        (released / "stubchanged-1.0").rename(released / "aside")
+        source_release(
+            released, "stubchanged", "from setuptools import setup; setup(name='stubchanged', version='1.0') # other"
+        )
+        with pytest.raises(
+            EnvironmentUnavailableError, match=r"is not the stubchanged-1\.0\.tar\.gz that the lock names"
+        ):
+            EnvironmentStore(tmp_path / "elsewhere", sandbox=sandbox).environment_from_lock(lock)
+
+    def test_what_it_is_built_with_may_have_to_be_built_too(self, environment_store, released, sandbox):
+        source_release(
+            released,
+            "stubinner",
+            "from setuptools import setup; setup(name='stubinner', version='1.0', py_modules=['stubinner'])",
+        )
+        source_release(
+            released,
+            "stubouter",
+            "import stubinner; from setuptools import setup; setup(name='stubouter', version='1.0', py_modules=['stubouter'])",
+            pyproject="[build-system]\nrequires = ['setuptools', 'stubinner']\nbuild-backend = 'setuptools.build_meta'",
+        )
+        environment = environment_store.ensure(Requirements("stubouter==1.0\n", ()))
+        assert "\n#   # built from stubinner-1.0.tar.gz" in environment.lock
+        assert run(sandbox, environment, "import stubouter; print(stubouter.answer)").stdout == "42\n"
+
+    def test_a_build_that_fails_shows_its_end_and_is_tried_again_the_next_time(self, environment_store, released):
+        source_release(released, "stubbroken", "raise SystemExit('it needs a compiler that is not there')")
+        for _ in range(2):
+            with pytest.raises(ProjectBuildError, match=r"stubbroken-1\.0\.tar\.gz cannot be built") as caught:
+                environment_store.ensure(Requirements("stubbroken\n", ()))
+            assert "it needs a compiler that is not there" in caught.value.log
+            assert (caught.value.exit_code, caught.value.fault) == (3, Fault.SUBMISSION)
+
+    def test_it_cannot_pass_for_another_package(self, environment_store, released):
+        source_release(released, "stubwolf", "from setuptools import setup; setup(name='iniconfig', version='99.0')")
+        with pytest.raises(ProjectBuildError, match=r"expected to build stubwolf 1\.0; it built iniconfig 99\.0"):
+            environment_store.ensure(Requirements("stubwolf\n", ()))
+
+    def test_the_version_that_is_asked_for_is_taken(self, environment_store, released):
+        for version in ("1.0", "2.0", "3.0"):
+            setup = f"from setuptools import setup; setup(name='stubseveral', version='{version}', py_modules=['stubseveral'])"
+            source_release(released, "stubseveral", setup, version)
+        requirements = Requirements("stubseveral>=1\n", (("brainscore_stub/models/x", "stubseveral<3"),))
+        assert "stubseveral==2.0" in environment_store.ensure(requirements).packages
+
+    @pytest.mark.parametrize("member", ["../outside", "/tmp/outside"])
+    def test_an_archive_that_would_leave_its_folder(self, environment_store, released, member):
+        with tarfile.open(released / "stubleaving-1.0.tar.gz", "w:gz") as archive:
+            archive.addfile(tarfile.TarInfo(member))
+        with pytest.raises(ProjectBuildError, match="cannot be unpacked") as caught:
+            environment_store.ensure(Requirements("stubleaving\n", ()))
+        assert "outside of the archive" in caught.value.log
 
 
 def test_what_a_package_runs_at_the_start_of_python_is_run_in_the_sandbox_only(
@@ -183,7 +297,7 @@ class TestProjects:
         assert "\niniconfig==" in environment.lock
         assert f"# built from brainscore_stub/models/built sha256:{requirements.projects[0].digest}" in environment.lock
         assert run(sandbox, environment, "import iniconfig, helper_of_built as it; print(it.answer)").stdout == "42\n"
-        assert environment_store.ensure_lock(environment.lock, requirements.projects) == environment
+        assert environment_store.environment_from_lock(environment.lock, checkout=stub_library.checkout) == environment
 
     def test_a_setup_py_sees_nothing_of_ours(self, environment_store, stub_library, tmp_path, monkeypatch):
         monkeypatch.setenv("DATABASE_PASSWORD", "s3cret")
@@ -203,6 +317,25 @@ class TestProjects:
             environment_store.ensure(requirements)
         assert "password None False" in caught.value.log
         assert "refused: [Errno 101] Network is unreachable" in caught.value.log
+        assert (caught.value.exit_code, caught.value.fault) == (3, Fault.SUBMISSION)
+
+    def test_the_python_that_it_asks_for_is_taken_where_it_is_there(self, environment_store, stub_library, sandbox):
+        there = environment_store._registry.uv("python", "list", "--only-installed", "--output-format", "json")
+        versions = {one["version"] for one in json.loads(there) if one["implementation"] == "cpython"}
+        version = min(versions)  # another than the default, where there is another
+        stub_library.write(
+            "models/built/pyproject.toml", f'[project]\nname="b"\nversion="1"\nrequires-python="=={version}"'
+        )
+        environment = environment_store.ensure(
+            self.asked(stub_library, "from setuptools import setup; setup(py_modules=[])")
+        )
+        assert environment.lock.startswith(f"# python {version} ")
+        assert run(sandbox, environment, "import platform; print(platform.python_version())").stdout == f"{version}\n"
+
+    def test_a_python_that_is_not_there(self, environment_store, stub_library):
+        stub_library.write("models/built/pyproject.toml", '[project]\nname="b"\nversion="1"\nrequires-python="<3.4"')
+        with pytest.raises(PythonUnavailableError, match=r"Python <3\.4 is asked for; here there is 3\.") as caught:
+            environment_store.ensure(self.asked(stub_library, ""))
         assert (caught.value.exit_code, caught.value.fault) == (3, Fault.SUBMISSION)
 
     def test_what_it_asks_for_is_checked_too(self, environment_store, stub_library):

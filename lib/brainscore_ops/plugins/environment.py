@@ -6,34 +6,46 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uv import find_uv_bin
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
-from brainscore_ops.errors import Fault, UnavailableError
-from brainscore_ops.plugins.files import write_whole
-from brainscore_ops.plugins.output import end_of, plain
-from brainscore_ops.plugins.projects import BuiltProject, build_project, read_built
+from brainscore_ops.errors import Fault, Problem
+from brainscore_ops.plugins.files import write_once
+from brainscore_ops.plugins.lock import (
+    Built,
+    Lock,
+    LockUnreadableError,
+    named_by,
+    read_lock,
+    versions,
+    with_digest,
+    without,
+)
+from brainscore_ops.plugins.projects import BuiltProject, ProjectBuildError, build_project, read_built, unpack_source
+from brainscore_ops.plugins.registry import EnvironmentUnavailableError, Registry, SourceRelease, lacking_wheels
 from brainscore_ops.plugins.requirements import (
     EnvironmentBuildError,
     Project,
     Requirements,
     RequirementsRefusedError,
+    enumerate_lines,
+    read_project,
     requirement_faults,
     requirements_for,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from brainscore_ops.plugins.sandbox import Sandbox
 
@@ -42,6 +54,8 @@ __all__ = [
     "EnvironmentBuildError",
     "EnvironmentStore",
     "EnvironmentUnavailableError",
+    "LockUnreadableError",
+    "PythonUnavailableError",
     "Requirements",
     "RequirementsRefusedError",
     "requirements_for",
@@ -50,34 +64,19 @@ __all__ = [
 _ALWAYS = "pytest\n"
 """What every environment has besides: its plugins' tests run in it."""
 
-_UV_SECONDS = 1800
 _COMPILE_SECONDS = 600
 _COMPILE_MEMORY = 2 * 1024**3
 _MAX_BUILD_ROUNDS = 2
-
-# What uv is told of our own environment: where the registry is, how to reach it, and nothing else.
-_UV_VARIABLES = re.compile(
-    r"UV_.+|SSL_CERT_(FILE|DIR)|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy|NETRC|PATH|HOME|XDG_.+|LANG|TMPDIR"
-)
-_FROM_PIP = {
-    "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
-    "PIP_EXTRA_INDEX_URL": "UV_INDEX",
-    "PIP_FIND_LINKS": "UV_FIND_LINKS",
-    "PIP_NO_INDEX": "UV_NO_INDEX",
-    "PIP_CERT": "SSL_CERT_FILE",
-}
-
-_UNREACHABLE = re.compile(
-    r"error sending request|client error \(Connect\)|dns error|server error|timed? ?out|connection (refused|reset|closed)"
-    r"|Failed to (fetch|download)|network connectivity is disabled|status code 5\d\d",
-    re.IGNORECASE,
-)
+_MAX_SOURCE_RELEASES = 20
+"""So many packages of an environment may be released only as source code."""
+_MAX_DEPTH = 3
+"""So deep may a build need what has to be built first."""
 
 
-class EnvironmentUnavailableError(UnavailableError):
-    """The package registry could not be reached, or the machine could not install: it is nobody's requirements."""
+class PythonUnavailableError(EnvironmentBuildError):
+    """A plugin asks for a Python that this machine does not have."""
 
-    code = "registry-unavailable"
+    code = "python-unavailable"
 
 
 @dataclass(frozen=True)
@@ -87,13 +86,13 @@ class Environment:
     path: Path
     python: Path
     lock: str
-    """``name==version`` with hashes for each package; comments say for which Python, and which projects were built in."""
+    """What it consists of, exactly: the text of a :class:`~brainscore_ops.plugins.lock.Lock`."""
     lock_digest: str
     """SHA-256 of the lock, in hexadecimal."""
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """``name==version`` of each package."""
+        """``name==version`` of each package from a registry."""
         lines = (line for line in self.lock.splitlines() if line and not line.startswith((" ", "#")))
         return tuple(line.split(";")[0].split("\\")[0].strip() for line in lines)
 
@@ -105,84 +104,138 @@ class Environment:
             for line in (self.path / "pyvenv.cfg").read_text().splitlines()
             if line.partition("=")[0].strip() == "home"
         )
-        executable = (home / self.python.name).resolve()
-        prefixes = {home.parent, home.resolve().parent, executable.parent.parent} - {Path("/")}
-        return (self.path, *sorted(prefixes))
+        return (self.path, *_installation(home / self.python.name))
 
 
 class EnvironmentStore:
     """Environments on disk, by what they were made from. Several processes, and machines, can share one.
 
+    What is made is made beside and published by one atomic step that replaces nothing: nobody ever sees half of it, and
+    of two that made the same at once the first one's counts. Locks only spare the work of making it twice, so that a
+    shared file system without locks costs time and nothing else.
+
     :param root: where they are kept; uv's cache stands beside them, so that files are linked rather than copied
-    :param python: the interpreter to make them from, as uv names it (``3.11``, a path); by default this one's
-    :param sandbox: where projects are built
+    :param python: the interpreter to make them from, as uv names it (``3.11``, a path); by default this one's.
+        Another is taken where a plugin asks for one and uv finds it on this machine
+    :param sandbox: where everything is built that has no wheel
     """
 
     def __init__(self, root: Path, *, python: str | None = None, sandbox: Sandbox) -> None:
         self.root = root.absolute()
         self._python_request = python or sys.executable
         self._sandbox = sandbox
+        self._registry = Registry(self.root)
+        self._pythons: dict[str, _Python] = {}
 
     def ensure(self, requirements: Requirements) -> Environment:
         """The environment for some requirements; made if it is not there.
 
         What was resolved once stays so: the same requirements give the same lock, however the registry changes.
+        Wheels are installed without running anything of them. A package that is released only as source code, and a
+        plugin that is a project of its own, are built inside the sandbox.
 
-        :raises EnvironmentBuildError: they cannot be met, or a project does not build; nothing of the attempt is kept
+        :raises EnvironmentBuildError: they cannot be met, or something does not build; nothing of the attempt is kept
         :raises EnvironmentUnavailableError: the registry could not be reached
         """
         self._prepare()
+        python = self._python(requirements.python)
+        projects = [self._built(project, python) for project in requirements.projects]
         texts = [requirements.library_requirements, *(text for _, text in requirements.plugin_requirements)]
-        built = [self._built(project) for project in requirements.projects]
-        texts += ["\n".join(one.requires) for one in built]
-        packages = self._resolved([*texts, _ALWAYS], requirements.overrides)
-        return self._installed(self._lock(packages, built), built)
+        texts += ["\n".join(one.requires) for one in projects]
+        resolved = self._resolved([*texts, _ALWAYS], python, requirements.overrides)
+        lock = replace(resolved, built=(*resolved.built, *(one.built for one in projects)))
+        return self._installed(lock, {one.path: one for one in requirements.projects})
 
-    def ensure_lock(self, lock: str, projects: Sequence[Project] = ()) -> Environment:
-        """The environment of a lock that was recorded, with the projects that it names from their sources.
+    def environment_from_lock(self, text: str, *, checkout: Path | None = None) -> Environment:
+        """The environment that a recorded lock describes, made anew if it is not there; each file's digest is checked.
 
-        :raises EnvironmentBuildError: the lock is for another Python, or the projects are not those that it names
+        :param text: ``Environment.lock``, as it was recorded with a score; :meth:`lock_text` has it by its digest
+        :param checkout: the repository at the recorded commit; needed only where the lock names plugins that are built
+        :raises LockUnreadableError: the text is no lock
+        :raises EnvironmentBuildError: its Python is not on this machine, or the sources are not those that it names
         :raises EnvironmentUnavailableError: the registry could not be reached, or lacks what it had
         """
         self._prepare()
-        built = [self._built(project) for project in projects]
-        packages = "".join(line for line in lock.splitlines(keepends=True) if not line.startswith("#"))
-        if self._lock(packages, built) != lock:
-            raise EnvironmentBuildError(
-                f"The recorded lock is for other projects or another Python than {self._python.version} on "
-                f"{self._python.platform}.",
-                remedy="Name the Python of the lock's first line, and the sources of the projects below it.",
-                fault=Fault.OPERATOR,
-            )
-        return self._installed(lock, built)
+        lock = read_lock(text)
+        plugins = {}
+        for one in lock.built:
+            if not one.released:
+                plugins[one.source] = self._recorded_project(one, checkout)
+        return self._installed(lock, plugins)
+
+    def lock_text(self, digest: str) -> str | None:
+        """The lock with that digest, of any environment that was ever made here: they outlive their environments."""
+        path = self.root / "recorded-locks" / f"{digest}.txt"
+        return path.read_text() if path.exists() else None
 
     def _prepare(self) -> None:
-        for name in ("resolved", "environments", "projects", "locks", "empty"):
+        for name in ("resolved", "environments", "projects", "recorded-locks", "locks"):
             # Readable for everybody: as root, what is in here is run as another user.
             (self.root / name).mkdir(parents=True, exist_ok=True, mode=0o755)
 
-    @cached_property
-    def _python(self) -> _Python:
-        path = self._uv("python", "find", self._python_request).strip()
-        script = "import json, sys, sysconfig; print(json.dumps([sys.version.split()[0], sysconfig.get_platform()]))"
-        answer = subprocess.run(
-            [path, "-I", "-S", "-c", script], capture_output=True, text=True, timeout=60, check=True
-        )
-        version, platform = json.loads(answer.stdout)
-        return _Python(Path(path), version, platform)
+    # Which Python.
+
+    def _python(self, asked: str) -> _Python:
+        """The Python for a version specifier: the default one, if it will do.
+
+        :raises PythonUnavailableError: there is none on this machine
+        """
+        if asked not in self._pythons:
+            self._pythons[asked] = self._find_python(asked)
+        return self._pythons[asked]
+
+    def _find_python(self, asked: str) -> _Python:
+        default = _look_at(self._registry.uv("python", "find", self._python_request).strip())
+        if default.version in SpecifierSet(asked, prereleases=True):
+            return default
+        try:
+            return _look_at(self._registry.uv("python", "find", "--no-python-downloads", asked).strip())
+        except (EnvironmentBuildError, EnvironmentUnavailableError):
+            listed = json.loads(
+                self._registry.uv("python", "list", "--only-installed", "--output-format", "json", "--offline")
+            )
+            there = sorted({one["version"] for one in listed if one["implementation"] == "cpython"} | {default.version})
+            raise PythonUnavailableError(
+                f"Python {asked} is asked for; here there is {', '.join(there)}.",
+                remedy=f"Allow one of those in requires-python, or ask the operators for 'uv python install \"{asked}\"'.",
+            ) from None
 
     # Resolving: from ranges to a lock.
 
-    def _resolved(self, texts: Sequence[str], overrides: str = "") -> str:
+    def _resolved(self, texts: Sequence[str], python: _Python, overrides: str = "", depth: int = 0) -> Lock:
         """Exact versions and hashes for some requirements: what was found before, or what the registry has now."""
-        key = _digest(json.dumps([texts, overrides, self._python.version, self._python.platform]))
+        key = _digest(json.dumps([texts, overrides, python.version, python.platform]))
         path = self.root / "resolved" / f"{key}.txt"
         with self._held(f"resolved-{key}"):
             if not path.exists():
-                write_whole(path, self._resolve(texts, overrides).encode())
-            return path.read_text()
+                write_once(path, self._resolve(texts, python, overrides, depth).text.encode())
+            os.utime(path)
+            return read_lock(path.read_text())
 
-    def _resolve(self, texts: Sequence[str], overrides: str) -> str:
+    def _resolve(self, texts: Sequence[str], python: _Python, overrides: str, depth: int) -> Lock:
+        """Resolve with wheels alone; build what turns out to have none, and resolve again with it."""
+        built: dict[str, BuiltProject] = {}
+        while True:
+            try:
+                packages = self._compile(texts, python, overrides, [*built.values()])
+            except EnvironmentBuildError as error:
+                missing = [name for name in lacking_wheels(error) if name not in built]
+                if not missing or depth >= _MAX_DEPTH or len(built) + len(missing) > _MAX_SOURCE_RELEASES:
+                    raise
+                for name in missing:
+                    release = self._registry.source_release(_narrowed(name, texts), python.version)
+                    if release is None:
+                        raise
+                    built[name] = self._built_release(release, python, depth)
+            else:
+                break
+        used = versions(packages)
+        built = {name: one for name, one in built.items() if used.get(name) == one.version}
+        for name, one in built.items():
+            packages = with_digest(packages, name, one.built.digest)
+        return Lock(python.version, python.platform, packages, tuple(one.built for one in built.values()))
+
+    def _compile(self, texts: Sequence[str], python: _Python, overrides: str, built: Sequence[BuiltProject]) -> str:
         with tempfile.TemporaryDirectory() as scratch:
             overriding = Path(scratch) / "overrides.txt"
             overriding.write_text(overrides)
@@ -190,29 +243,81 @@ class EnvironmentStore:
             for number, text in enumerate(texts):
                 files.append(Path(scratch) / f"{number}.in")
                 files[-1].write_text(text)
-            return self._uv(
+            links = []
+            for one in built:
+                # Those alone that these requirements led to: what others had built is none of their business.
+                (Path(scratch) / one.wheel.name).symlink_to(one.wheel)
+            if built:
+                links = [
+                    argument for place in (scratch, *self._registry.find_links) for argument in ("--find-links", place)
+                ]
+            return self._registry.uv(
                 "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--only-binary", ":all:",
-                "--no-emit-index-url", "--no-emit-find-links", "--python", str(self._python.path),
-                "--overrides", str(overriding), *map(str, files),
+                "--no-emit-index-url", "--no-emit-find-links", "--python", str(python.path),
+                "--overrides", str(overriding), *links, *map(str, files),
             )  # fmt: skip
 
-    # Projects: plugins that have to be built.
+    # Building: plugins that are projects, and packages that are released only as source code.
 
-    def _built(self, project: Project) -> BuiltProject:
-        """A project's wheel: the one that was built before, or a new one out of the sandbox."""
-        key = _digest(json.dumps([project.digest, project.backend, project.build_requirements, self._python.version]))
-        folder = self.root / "projects" / key
-        with self._held(f"projects-{key}"):
+    def _built_release(self, release: SourceRelease, python: _Python, depth: int) -> BuiltProject:
+        """The wheel of a source release; it has to be of the package and version that the registry says."""
+        with tempfile.TemporaryDirectory(dir=self.root / "projects") as scratch:
+            archive, digest = self._registry.download(release, Path(scratch), python.version)
+            one = self._built_archive(archive, digest, python, depth)
+        if (one.name, one.version) != (release.name, release.version):
+            raise ProjectBuildError(
+                f"{release.filename} is expected to build {release.name} {release.version}; "
+                f"it built {one.name} {one.version}."
+            )
+        return one
+
+    def _built_archive(
+        self, archive: Path, digest: str, python: _Python, depth: int, builder: Lock | None = None
+    ) -> BuiltProject:
+        there = self._find_built(Built(archive.name, digest, builder or Lock(python.version, python.platform)), builder)
+        if there:
+            return there
+        archive.parent.chmod(0o755)
+        with tempfile.TemporaryDirectory(dir=archive.parent, ignore_cleanup_errors=True) as scratch:
+            folder = unpack_source(
+                archive, python.path, _installation(python.path), Path(scratch), sandbox=self._sandbox
+            )
+            Path(scratch).chmod(0o755)
+            problems: list[Problem] = []
+            project = read_project(folder, archive.name, problems, digest)
+            if project is None:
+                raise ProjectBuildError(
+                    f"{archive.name} cannot be built: it has neither setup.py nor a project in pyproject.toml.",
+                    problems=problems,
+                )
+            if problems:
+                raise RequirementsRefusedError("The requirements cannot be installed here.", problems=problems)
+            return self._built(project, python, depth + 1, builder)
+
+    def _built(self, project: Project, python: _Python, depth: int = 0, builder: Lock | None = None) -> BuiltProject:
+        """A project's wheel: the one that was built before, or a new one out of the sandbox.
+
+        :param builder: the environment that it has to be built in; by default, what its build requirements resolve to
+        """
+        folder = self._wheel_folder(project.digest, python)
+        with self._held(f"projects-{folder.name}"):
             if not folder.exists():
-                self._build(project, folder)
-            return read_built(folder, project)
+                self._build(project, folder, python, depth, builder)
+            one = read_built(folder, project.path, project.digest)
+        if builder in (None, one.built.builder):
+            return one
+        folder = self._wheel_folder(project.digest, python, builder)
+        with self._held(f"projects-{folder.name}"):
+            if not folder.exists():
+                self._build(project, folder, python, depth, builder)
+            return read_built(folder, project.path, project.digest)
 
-    def _build(self, project: Project, folder: Path) -> None:
+    def _build(self, project: Project, folder: Path, python: _Python, depth: int, builder: Lock | None) -> None:
         requirements = list(project.build_requirements)
         for _ in range(_MAX_BUILD_ROUNDS):
-            packages = self._resolved(["\n".join(requirements)])
-            builder = self._installed(self._lock(packages, []), [])
-            more = build_project(project, builder.python, builder.visible, folder, sandbox=self._sandbox)
+            lock = builder or self._resolved(["\n".join(requirements)], python, depth=depth)
+            made = self._installed(lock, {}, depth)
+            more = build_project(project, made.python, made.visible, folder, builder=lock, sandbox=self._sandbox)
             if folder.exists():
                 return
             # PEP 517 lets a backend ask for more once it has seen the sources.
@@ -224,50 +329,107 @@ class EnvironmentStore:
             f"{project.path}: its build backend asks for ever more requirements: {', '.join(more)}."
         )
 
+    def _wheel_folder(self, digest: str, python: _Python, builder: Lock | None = None) -> Path:
+        key = [digest, python.version, python.platform, *([builder.digest] if builder else [])]
+        return self.root / "projects" / _digest(json.dumps(key))
+
+    def _find_built(self, wanted: Built, builder: Lock | None) -> BuiltProject | None:
+        python = _Python(Path(), wanted.builder.python, wanted.builder.platform)
+        for folder in (self._wheel_folder(wanted.digest, python), self._wheel_folder(wanted.digest, python, builder)):
+            if folder.exists():
+                one = read_built(folder, wanted.source, wanted.digest)
+                if builder in (None, one.built.builder):
+                    return one
+        return None
+
+    def _wheel(self, one: Built, plugins: dict[str, Project], lock: Lock, python: _Python, depth: int) -> BuiltProject:
+        """The wheel that a lock names; built again where it is gone."""
+        found = self._find_built(one, one.builder)
+        if found:
+            return found
+        if not one.released:
+            return self._built(plugins[one.source], python, depth, one.builder)
+        release = self._registry.source_release(named_by(lock.packages, one.digest), python.version)
+        if release is None:
+            raise EnvironmentUnavailableError(
+                f"The registry no longer has {one.source}, which the lock names.", code="release-gone"
+            )
+        with tempfile.TemporaryDirectory(dir=self.root / "projects") as scratch:
+            archive, digest = self._registry.download(release, Path(scratch), python.version)
+            if digest != one.digest:
+                raise EnvironmentUnavailableError(
+                    f"The registry's {release.filename} is not the {one.source} that the lock names.",
+                    code="release-changed",
+                )
+            return self._built_archive(archive, digest, python, depth, one.builder)
+
+    def _recorded_project(self, one: Built, checkout: Path | None) -> Project:
+        problems: list[Problem] = []
+        folder = checkout and checkout / one.source
+        project = read_project(folder, one.source, problems) if folder and folder.is_dir() else None
+        if project is None or project.digest != one.digest:
+            raise EnvironmentBuildError(
+                f"The lock was made with {one.source} as its sources were at another commit.",
+                remedy="Name a checkout of the commit that was recorded with the lock.",
+                code="other-sources",
+                fault=Fault.OPERATOR,
+                problems=problems,
+            )
+        return project
+
     # Installing: from a lock to an environment.
 
-    def _installed(self, lock: str, built: Sequence[BuiltProject]) -> Environment:
-        digest = _digest(lock)
-        path = self.root / "environments" / digest
-        # Written last: without it an environment is a ruin of an attempt that was interrupted.
-        complete = path / "complete"
+    def _installed(self, lock: Lock, plugins: dict[str, Project], depth: int = 0) -> Environment:
+        text, digest = lock.text, lock.digest
+        folder = self.root / "environments" / digest
+        current = folder / "current"
         with self._held(f"environments-{digest}"):
-            if not complete.exists():
-                shutil.rmtree(path, ignore_errors=True)
+            if not current.exists():
+                python = self._python(f"=={lock.python}")
+                if python.platform != lock.platform:
+                    raise EnvironmentBuildError(
+                        f"The lock is for {lock.platform}; this machine is {python.platform}.",
+                        code="other-platform",
+                        fault=Fault.OPERATOR,
+                    )
+                wheels = [self._wheel(one, plugins, lock, python, depth) for one in lock.built]
+                folder.mkdir(exist_ok=True, mode=0o755)
+                made = Path(tempfile.mkdtemp(prefix="made-", dir=folder))
                 try:
-                    self._install(path, lock, built)
+                    made.chmod(0o755)
+                    self._install(made, lock, wheels, python)
+                    _publish(made, current)
                 except BaseException:
-                    shutil.rmtree(path, ignore_errors=True)
+                    shutil.rmtree(made, ignore_errors=True)
                     raise
-                complete.touch()
-            os.utime(complete)  # for whoever collects those that are no longer used
-        return Environment(path, path / "bin" / "python", lock, digest)
+            write_once(self.root / "recorded-locks" / f"{digest}.txt", text.encode())
+            (folder / "used").touch()  # for whoever collects those that are no longer used
+            path = folder / current.readlink()
+        return Environment(path, path / "bin" / "python", text, digest)
 
-    def _lock(self, packages: str, built: Sequence[BuiltProject]) -> str:
-        heads = [f"# python {self._python.version} {self._python.platform}"]
-        heads += sorted(f"# built from {one.path} sha256:{one.source_digest}" for one in built)
-        return "\n".join([*heads, packages])
-
-    def _install(self, path: Path, lock: str, built: Sequence[BuiltProject]) -> None:
-        self._uv("venv", "--quiet", "--no-project", "--python", str(self._python.path), str(path))
+    def _install(self, path: Path, lock: Lock, wheels: Sequence[BuiltProject], python: _Python) -> None:
+        self._registry.uv(
+            "venv", "--quiet", "--no-project", "--python", str(python.path), "--allow-existing", str(path)
+        )
         everything = path / "installed.txt"
-        wheels = [f"{one.name} @ {one.wheel.as_uri()} --hash=sha256:{one.wheel_digest}" for one in built]
-        everything.write_text("\n".join([lock, *wheels]) + "\n")
+        lines = [f"{one.name} @ {one.wheel.as_uri()} --hash=sha256:{one.wheel_digest}" for one in wheels]
+        packages = without(lock.packages, {one.name for one in wheels if one.built.released})
+        everything.write_text("\n".join([packages, *lines]) + "\n")
         # All at once: uv asks an environment's Python who it is, and once something is installed in there, a '.pth' file
         # of a stranger would be run by that.
-        self._uv(
+        self._registry.uv(
             "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
             "--python", str(path / "bin" / "python"), "-r", str(everything),
         )  # fmt: skip
-        self._compile(path)
+        self._compile_all(path, python)
 
-    def _compile(self, path: Path) -> None:
+    def _compile_all(self, path: Path, python: _Python) -> None:
         """Make byte code, which nobody can write later: the environment is read-only where it is used.
 
         By the interpreter without the environment (-I -S): it reads the files and runs nothing of them. Files that do not
         compile are common (templates, tests for other Pythons) and no error.
         """
-        command = ["prlimit", f"--as={_COMPILE_MEMORY}", "--", str(self._python.path), "-I", "-S", "-m", "compileall"]
+        command = ["prlimit", f"--as={_COMPILE_MEMORY}", "--", str(python.path), "-I", "-S", "-m", "compileall"]
         command += ["-q", "-q", "-j", "0", *map(str, path.glob("lib/python*/site-packages"))]
         try:
             subprocess.run(
@@ -281,44 +443,15 @@ class EnvironmentStore:
         except subprocess.TimeoutExpired:
             return
 
-    # uv, and the files of the store.
-
-    def _uv(self, *arguments: str) -> str:
-        """Run uv and return what it prints."""
-        try:
-            done = subprocess.run(
-                [find_uv_bin(), *arguments],
-                # An empty folder: uv looks for settings in the folder where it is run.
-                cwd=self.root / "empty",
-                env=self._uv_environment(os.environ),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_UV_SECONDS,
-                check=False,
-                umask=0o022,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise EnvironmentUnavailableError(
-                f"uv did not finish within {_UV_SECONDS} s.", remedy="Look at the registry, then run this again."
-            ) from error
-        if done.returncode:
-            raise _failure(done.stderr)
-        return done.stdout
-
-    def _uv_environment(self, ours: Mapping[str, str]) -> dict[str, str]:
-        environment = {name: value for name, value in ours.items() if _UV_VARIABLES.fullmatch(name)}
-        for pip_name, uv_name in _FROM_PIP.items():
-            if ours.get(pip_name):
-                environment.setdefault(uv_name, ours[pip_name])
-        environment.setdefault("UV_CACHE_DIR", str(self.root / "uv-cache"))
-        return environment
+    # The files of the store.
 
     @contextmanager
     def _held(self, name: str) -> Iterator[None]:
         """Hold a name, against other threads, processes, and machines that share the file system."""
         with (self.root / "locks" / name).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            # A file system may have no locks. They spare work; nothing else depends on them.
+            with suppress(OSError):
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
 
@@ -329,29 +462,41 @@ class _Python:
     platform: str
 
 
-def _failure(stderr: str) -> EnvironmentBuildError | EnvironmentUnavailableError:
-    """Whose fault it is that uv failed, and its message in words that a submitter understands."""
-    log = re.sub(r"//[^/\s@]+@", "//", plain(stderr)).strip()
-    unsolvable = "No solution found" in log.partition("\n")[0]
-    if not unsolvable and _UNREACHABLE.search(log):
-        return EnvironmentUnavailableError(
-            "The package registry could not be reached.", remedy="Run this again later.", log=end_of(log)
-        )
-    reasons = [re.sub(r"\s+", " ", reason) for reason in re.findall(r"(?ms)^  cause: (.*?)(?=^\S|^  cause: |\Z)", log)]
-    message = " ".join(reasons).strip() or log.partition("\n")[0].removeprefix("error: ")
-    if not unsolvable:
-        return EnvironmentUnavailableError(
-            f"The packages could not be installed: {end_of(message, 1000)}",
-            remedy="Look at the log: the disk, the store's folder and the registry are the usual suspects.",
-            code="installation-failed",
-            log=end_of(log),
-        )
-    remedy = "Change the versions in requirements.txt so that they can be installed together with the library's."
-    if "building from source is disabled" in log:
-        remedy += " A package or version that is released only as source code cannot be used: choose one with a wheel."
-    return EnvironmentBuildError(
-        f"The requirements cannot be met: {end_of(message, 2000)}", remedy=remedy, log=end_of(log)
+def _look_at(path: str) -> _Python:
+    """What an interpreter is; one of an environment stands for the installation that the environment was made from."""
+    script = (
+        "import json, sys, sysconfig; "
+        "print(json.dumps([sys._base_executable, sys.version.split()[0], sysconfig.get_platform()]))"
     )
+    answer = subprocess.run([path, "-I", "-S", "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    base, version, platform = json.loads(answer.stdout)
+    return _Python(Path(base), version, platform)
+
+
+def _installation(python: Path) -> tuple[Path, ...]:
+    """The folders that a Python, which is in no environment, needs to read."""
+    home, executable = python.parent, python.resolve()
+    return tuple(sorted({home.parent, home.resolve().parent, executable.parent.parent} - {Path("/")}))
+
+
+def _publish(made: Path, current: Path) -> None:
+    """Make an environment the one that counts; where somebody else was quicker, theirs stays, and this one goes."""
+    try:
+        # A link is made with its content in one step, and replaces nothing: on any file system, from any machine.
+        current.symlink_to(made.name)
+    except FileExistsError:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _narrowed(name: str, texts: Sequence[str]) -> str:
+    """A package's requirement, with all that some requirements say of its version."""
+    specifiers = SpecifierSet()
+    for text in texts:
+        for _, line in enumerate_lines(text):
+            requirement = Requirement(line)
+            if canonicalize_name(requirement.name) == name:
+                specifiers &= requirement.specifier
+    return f"{name}{specifiers}"
 
 
 def _digest(text: str) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -71,6 +72,17 @@ def write_whole(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(file.name, path)  # noqa: PTH105
+
+
+def write_once(path: Path, content: bytes) -> None:
+    """Write a file whole, unless it is there already: of several writers, on whichever machines, the first one's counts."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:50]}-") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        os.fchmod(file.fileno(), 0o644)
+        with suppress(FileExistsError):
+            os.link(file.name, path)  # unlike a rename, it replaces nothing
 
 
 def _no_constant(name: str) -> NoReturn:

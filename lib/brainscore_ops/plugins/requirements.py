@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from brainscore_ops.errors import Problem, RefusedError
 
@@ -51,6 +52,9 @@ class Project:
     """The build backend as PEP 517 spells it: ``setuptools.build_meta:__legacy__``."""
     digest: str
     """SHA-256 of its sources."""
+    backend_path: tuple[str, ...] = ()
+    """Where the backend is, if it is among the sources."""
+    requires_python: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,14 @@ class Requirements:
     projects: tuple[Project, ...] = ()
     overrides: str = ""
     """The library's overrides.txt: what replaces requirements of packages (uv's ``--overrides``). Plugins have none."""
+
+    @property
+    def python(self) -> str:
+        """Which Pythons will do, as a version specifier: ``<3.13,>=3.10``; empty where any will."""
+        asked = SpecifierSet()
+        for project in self.projects:
+            asked &= SpecifierSet(project.requires_python)
+        return str(asked)
 
     @property
     def digest(self) -> str:
@@ -109,7 +121,7 @@ def requirements_for(checkout: Path, library: str, plugins: Sequence[PluginKey])
         if text.strip():
             texts.append((path, text))
         if (folder / "pyproject.toml").exists() or (folder / "setup.py").exists():
-            project = _project(folder, path, problems)
+            project = read_project(folder, path, problems)
             if project:
                 projects.append(project)
 
@@ -194,7 +206,13 @@ def _text(path: Path, where: str, problems: list[Problem]) -> str:
         return ""
 
 
-def _project(folder: Path, path: str, problems: list[Problem]) -> Project | None:
+def read_project(folder: Path, path: str, problems: list[Problem], digest: str | None = None) -> Project | None:
+    """How a folder is built into a wheel, by its pyproject.toml and setup.py; None where it is no project.
+
+    :param path: what the folder is called in problems
+    :param problems: takes what is wrong
+    :param digest: SHA-256 of its sources, where it is known
+    """
     # PEP 518: without a [build-system] table it is setuptools' legacy backend, as pip would have it.
     build: dict[str, Any] = {}
     where = f"{path}/pyproject.toml"
@@ -209,17 +227,38 @@ def _project(folder: Path, path: str, problems: list[Problem]) -> Project | None
     build = document.get("build-system", {})
     requires = build.get("requires", ["setuptools>=64"]) if isinstance(build, dict) else None
     backend = build.get("build-backend", "setuptools.build_meta:__legacy__") if isinstance(build, dict) else None
+    backend_path = build.get("backend-path", []) if isinstance(build, dict) else None
     if (
         not isinstance(backend, str)
         or not isinstance(requires, list)
         or not all(isinstance(one, str) for one in requires)
         or not re.fullmatch(r"[\w.]+(:[\w.]+)?", backend)
+        or not isinstance(backend_path, list)
+        or not all(isinstance(one, str) for one in backend_path)
     ):
         problems.append(Problem("unreadable-requirements", "Its [build-system] table is not as PEP 517 has it.", where))
         return None
     problems += requirement_faults(f"{where} [build-system]", requires)
-    digest = _source_digest(folder, path, problems)
-    return Project(path, folder.absolute(), tuple(requires), backend, digest)
+    digest = _source_digest(folder, path, problems) if digest is None else digest
+    requires_python = _requires_python(document, where, problems)
+    return Project(path, folder.absolute(), tuple(requires), backend, digest, tuple(backend_path), requires_python)
+
+
+def _requires_python(document: dict[str, Any], where: str, problems: list[Problem]) -> str:
+    """What Pythons a pyproject.toml asks for; one that says so in its setup.py is heard when it is built."""
+    table = document.get("project")
+    asked = table.get("requires-python", "") if isinstance(table, dict) else ""
+    try:
+        return str(SpecifierSet(asked if isinstance(asked, str) else "?"))
+    except InvalidSpecifier:
+        problems.append(
+            Problem(
+                "not-a-python-version",
+                f"requires-python is expected to be like '>=3.10,<3.13'; found {asked!r}.",
+                where,
+            )
+        )
+        return ""
 
 
 def _source_digest(folder: Path, path: str, problems: list[Problem]) -> str:

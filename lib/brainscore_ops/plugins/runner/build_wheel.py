@@ -1,4 +1,6 @@
-"""Build a project's wheel through its PEP 517 backend. Run inside the sandbox: build_wheel.py SOURCE BACKEND OUT.
+"""Build a project's wheel through its PEP 517 backend.
+
+Run inside the sandbox: build_wheel.py SOURCE BACKEND OUT [BACKEND_PATH …].
 
 Leaves OUT/missing.json, a list of what the backend wants to have installed first, and, if there is none of that,
 OUT/wheel/<name>.whl. Standard library only.
@@ -25,6 +27,7 @@ def main() -> None:
     # As pip has it: only the legacy backend finds the project's own modules.
     if backend_name == "setuptools.build_meta:__legacy__":
         sys.path.insert(0, str(work))
+    sys.path[:0] = [str(work / path) for path in sys.argv[4:]]
     module, _, inner = backend_name.partition(":")
     backend = importlib.import_module(module)
     for name in filter(None, inner.split(".")):

@@ -23,6 +23,7 @@ COMMANDS = {
     "demo": ("demo", "demo"),
     "deployments": ("deployments", "deployments"),
     "down": ("services", "down"),
+    "environments": ("environments", "environments"),
     "event": ("event", "event"),
     "gate": ("submissions", "gate"),
     "run": ("run", "run"),

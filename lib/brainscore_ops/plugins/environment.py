@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -10,7 +9,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +18,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from brainscore_ops.errors import Fault, Problem
+from brainscore_ops.plugins.collection import collect
 from brainscore_ops.plugins.files import write_once
+from brainscore_ops.plugins.holding import file_system_time, held
 from brainscore_ops.plugins.lock import (
     Built,
     Lock,
@@ -45,7 +45,8 @@ from brainscore_ops.plugins.requirements import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from contextlib import AbstractContextManager
 
     from brainscore_ops.plugins.sandbox import Sandbox
 
@@ -64,6 +65,7 @@ __all__ = [
 _ALWAYS = "pytest\n"
 """What every environment has besides: its plugins' tests run in it."""
 
+_COLLECT_SECONDS = 86400.0
 _COMPILE_SECONDS = 600
 _COMPILE_MEMORY = 2 * 1024**3
 _MAX_BUILD_ROUNDS = 2
@@ -118,10 +120,22 @@ class EnvironmentStore:
     :param python: the interpreter to make them from, as uv names it (``3.11``, a path); by default this one's.
         Another is taken where a plugin asks for one and uv finds it on this machine
     :param sandbox: where everything is built that has no wheel
+    :param most_bytes: how much is kept (see :func:`~brainscore_ops.plugins.collection.collect`, which is called once a day
+        when something new was made)
+    :param most_days: for how long it is kept
     """
 
-    def __init__(self, root: Path, *, python: str | None = None, sandbox: Sandbox) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        python: str | None = None,
+        sandbox: Sandbox,
+        most_bytes: int | None = None,
+        most_days: float | None = None,
+    ) -> None:
         self.root = root.absolute()
+        self._most_bytes, self._most_days = most_bytes, most_days
         self._python_request = python or sys.executable
         self._sandbox = sandbox
         self._registry = Registry(self.root)
@@ -144,7 +158,11 @@ class EnvironmentStore:
         texts += ["\n".join(one.requires) for one in projects]
         resolved = self._resolved([*texts, _ALWAYS], python, requirements.overrides)
         lock = replace(resolved, built=(*resolved.built, *(one.built for one in projects)))
-        return self._installed(lock, {one.path: one for one in requirements.projects})
+        there = (self.root / "environments" / lock.digest / "current").exists()
+        environment = self._installed(lock, {one.path: one for one in requirements.projects})
+        if not there:
+            self._collect_once_a_day()
+        return environment
 
     def environment_from_lock(self, text: str, *, checkout: Path | None = None) -> Environment:
         """The environment that a recorded lock describes, made anew if it is not there; each file's digest is checked.
@@ -445,14 +463,22 @@ class EnvironmentStore:
 
     # The files of the store.
 
-    @contextmanager
-    def _held(self, name: str) -> Iterator[None]:
-        """Hold a name, against other threads, processes, and machines that share the file system."""
-        with (self.root / "locks" / name).open("w") as file:
-            # A file system may have no locks. They spare work; nothing else depends on them.
-            with suppress(OSError):
-                fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def forget_unused_files(self) -> None:
+        """Let uv's cache go of what it can fetch again: it keeps the files of environments that are gone."""
+        if self._registry.cache is not None:
+            self._registry.uv("cache", "prune", "--ci", "--quiet")
+
+    def _collect_once_a_day(self) -> None:
+        if self._most_bytes is None and self._most_days is None:
+            return
+        last = self.root / "collected"
+        if last.exists() and file_system_time(self.root) - last.stat().st_mtime < _COLLECT_SECONDS:
+            return
+        last.touch()
+        collect(self, most_bytes=self._most_bytes, most_days=self._most_days)
+
+    def _held(self, name: str) -> AbstractContextManager[bool]:
+        return held(self.root / "locks", name)
 
 
 @dataclass(frozen=True)

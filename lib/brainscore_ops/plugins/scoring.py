@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from brainscore_ops.errors import Fault, StepFailedError
 from brainscore_ops.plugins.files import HostileFileError, read_regular_file, write_whole
+from brainscore_ops.plugins.holding import leased
 from brainscore_ops.plugins.library_run import run_script
 from brainscore_ops.plugins.output import without_places
 from brainscore_ops.plugins.result import (
@@ -73,7 +74,10 @@ def score_pair(
     for left_behind in results.glob(".sandbox-*"):
         shutil.rmtree(left_behind, ignore_errors=True)
     # A folder of its own for the strangers: in ours, only what was checked appears.
-    with tempfile.TemporaryDirectory(prefix=".sandbox-", dir=results, ignore_cleanup_errors=True) as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix=".sandbox-", dir=results, ignore_cleanup_errors=True) as scratch,
+        leased(environment.path),
+    ):
         outcome = run_script(
             "score_pair.py",
             [library, model, benchmark],

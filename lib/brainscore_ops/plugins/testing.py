@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from brainscore_ops.plugins.files import HostileFileError, read_json
+from brainscore_ops.plugins.holding import leased
 from brainscore_ops.plugins.library_run import run_script
 from brainscore_ops.plugins.output import plain, without_places
 
@@ -73,7 +74,10 @@ def run_plugin_tests(
     :raises SandboxBrokenError: nothing was run
     """
     checkout = checkout.absolute()
-    with tempfile.TemporaryDirectory(prefix="brainscore-ops-", ignore_cleanup_errors=True) as scratch:
+    with (
+        tempfile.TemporaryDirectory(prefix="brainscore-ops-", ignore_cleanup_errors=True) as scratch,
+        leased(environment.path),
+    ):
         outcome = run_script(
             "run_tests.py",
             [checkout / plugin.path(library)],

@@ -215,7 +215,14 @@ def limits_of(deployment: Deployment) -> Limits:
 
 def environments_of(deployment: Deployment) -> EnvironmentStore:
     """The plugin environments that a deployment has built."""
-    return EnvironmentStore(deployment.state / "environments", sandbox=sandbox_of(deployment))
+    settings = deployment.environments
+    return EnvironmentStore(
+        deployment.state / "environments",
+        python=settings.python,
+        sandbox=sandbox_of(deployment),
+        most_bytes=settings.most_bytes,
+        most_days=settings.most_days,
+    )
 
 
 @contextmanager

@@ -141,6 +141,19 @@ class SandboxSettings(_Settings):
     file_bytes: PositiveBytes = GiB
 
 
+class EnvironmentSettings(_Settings):
+    """Which environments of plugins are kept: the others are removed, and made again when they are needed."""
+
+    most_bytes: PositiveBytes = 200 * GiB
+    """Of all together; those that were used longest ago go first."""
+    most_days: Annotated[float, Field(gt=0)] = 60
+    """Since the last use."""
+    python: str | None = None
+    """The Python that plugins get unless they ask for another, as uv names it (``3.11``, a path); by default our own."""
+    channels: tuple[str, ...] = ("conda-forge",)
+    """The conda channels that a plugin's environment.yml may name."""
+
+
 class ScoringSettings(_Settings):
     """Where pairs are computed."""
 
@@ -190,6 +203,7 @@ class Deployment(_Settings):
     gate: GateSettings = GateSettings()
     archives: ArchiveSettings = ArchiveSettings()
     sandbox: SandboxSettings = SandboxSettings()
+    environments: EnvironmentSettings = EnvironmentSettings()
     scoring: ScoringSettings = ScoringSettings()
     runs: RunSettings = RunSettings()
     snapshots: SnapshotSettings = SnapshotSettings()

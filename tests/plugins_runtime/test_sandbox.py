@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import platform
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,7 +17,7 @@ import psutil
 import pytest
 
 from brainscore_ops.errors import UsageError
-from brainscore_ops.plugins import watchdog
+from brainscore_ops.plugins import seccomp, watchdog
 from brainscore_ops.plugins.sandbox import Limits, MiB, Sandbox, SandboxBrokenError, SandboxMissingError, _bubblewrap
 
 
@@ -36,6 +38,29 @@ class TestWhatItSees:
         outcome = inside("print('hello'); open('/result/answer', 'w').write('42')")
         assert (outcome.reason, outcome.returncode, outcome.stdout, outcome.sandboxed) == ("ok", 0, "hello\n", True)
         assert (inside.result / "answer").read_text() == "42"
+
+    def test_only_ordinary_files_come_out(self, inside, tmp_path):
+        (tmp_path / "secret").write_text("s3cret")
+        outcome = inside(f"""
+            import os, socket
+            os.symlink({str(tmp_path / "secret")!r}, "/result/link")
+            os.symlink({str(tmp_path)!r}, "/result/linked-folder")
+            os.mkfifo("/result/pipe")
+            socket.socket(socket.AF_UNIX).bind("/result/socket")
+            os.makedirs("/result/folder/inner")
+            open("/result/folder/inner/file", "w").write("kept")
+            os.chmod("/result/folder/inner/file", 0o4777)
+            os.truncate(os.open("/result/hole", os.O_CREAT | os.O_RDWR), 2 << 30)
+        """)
+        assert outcome.reason == "failed"  # the hole is larger than a file may be
+        found = sorted(str(path.relative_to(inside.result)) for path in inside.result.rglob("*"))
+        assert found == ["folder", "folder/inner", "folder/inner/file", "hole"]
+        assert (inside.result / "hole").stat().st_size == 0
+        assert (inside.result / "folder/inner/file").stat().st_mode & 0o7000 == 0
+
+    def test_nothing_comes_out_where_a_limit_was_crossed(self, inside):
+        inside("open('/result/answer', 'w').write('42')\nwhile True: pass", limits=Limits(wall_seconds=0.5))
+        assert list(inside.result.iterdir()) == []
 
     def test_no_network(self, inside):
         outcome = inside("""
@@ -102,6 +127,59 @@ class TestWhatItSees:
             "['0000000000000000', '0000000000000000', '1']",
             "Permission denied",
         ]
+
+    def test_no_socket_of_ours(self, inside, tmp_path):
+        """As of a PostgreSQL that listens on a file, or of whatever listens on a name without one."""
+        file = tmp_path / ".s.PGSQL.5432"
+        with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as nameless:
+            server.bind(str(file))
+            server.listen()
+            nameless.bind(f"\0ours-{os.getpid()}")
+            nameless.listen()
+            outcome = inside(f"""
+                import socket
+                for address in ({str(file)!r}, "\\0ours-{os.getpid()}"):
+                    try:
+                        socket.socket(socket.AF_UNIX).connect(address)
+                        print("connected")
+                    except OSError as error:
+                        print(error.strerror)
+            """)
+        assert outcome.stdout.splitlines() == ["No such file or directory", "Connection refused"]
+
+    def test_no_process_of_ours_can_be_traced_or_read(self, inside):
+        outcome = inside(f"""
+            import ctypes, os
+            libc = ctypes.CDLL(None, use_errno=True)
+            for pid in ({os.getpid()}, {os.getppid()}):
+                print(libc.ptrace(16, pid, 0, 0), os.path.exists(f"/proc/{{pid}}/environ"))
+                try:
+                    os.kill(pid, 0)
+                    print("found")
+                except OSError as error:
+                    print(error.strerror)
+        """)
+        assert outcome.stdout.splitlines() == ["-1 False", "No such process"] * 2
+
+    def test_a_setuid_program_gives_nothing(self, inside):
+        outcome = inside("""
+            import os, subprocess
+            print(subprocess.run(["/bin/su", "-c", "id -u"], capture_output=True).returncode != 0, os.geteuid())
+            print(subprocess.run(["/bin/mount", "-t", "tmpfs", "x", "/tmp"], capture_output=True).returncode != 0)
+        """)
+        assert outcome.stdout.splitlines() == ["True 1000", "True"]
+
+    def test_key_rings_and_what_no_model_needs_are_not_there(self, inside):
+        """A key ring goes with a process wherever it goes; it may hold a Kerberos ticket."""
+        _, refused = seccomp._ARCHITECTURES[platform.machine()]
+        outcome = inside(f"""
+            import ctypes, errno, os
+            libc = ctypes.CDLL(None, use_errno=True)
+            for call in {sorted(refused.values())}:
+                print(libc.syscall(call, 0, 0, 0, 0, 0), errno.errorcode[ctypes.get_errno()])
+            print(libc.getpid() == os.getpid())
+        """)
+        assert outcome.stdout.splitlines() == ["-1 ENOSYS"] * len(refused) + ["True"]
 
     def test_cannot_make_a_user_namespace_of_its_own(self, inside):
         outcome = inside("""
@@ -213,8 +291,96 @@ class TestWhatEndsIt:
             "file = open('/result/large', 'wb')\nwhile True: file.write(bytes(1_000_000))",
             limits=Limits(file_bytes=5 * MiB),
         )
-        assert outcome.reason in ("failed", "disk-limit")  # the kernel refuses to write on, or we have looked before
-        assert (inside.result / "large").stat().st_size <= 5 * MiB
+        # The kernel refuses to write on, or we have looked before.
+        assert outcome.reason == "disk-limit"
+        assert list(inside.result.iterdir()) == []
+
+    def test_space_that_is_reserved_in_many_files_at_once(self, inside):
+        """Reserving takes no time, so that no look from outside would come soon enough: the folder itself ends."""
+        free = shutil.disk_usage(inside.result).free
+        outcome = inside(
+            """
+            import os, time
+            try:
+                for number in range(200):
+                    os.posix_fallocate(os.open(f"/result/{number}", os.O_CREAT | os.O_WRONLY), 0, 9_000_000)
+            except OSError as error:
+                print(error.strerror, number)
+                file = open("/result/rest", "wb", buffering=0)
+                while True:
+                    file.write(bytes(4096))
+            """,
+            limits=Limits(file_bytes=50 * MiB),
+        )
+        assert (outcome.reason, outcome.detail) == ("disk-limit", "it filled /result: all of its 52428800 bytes")
+        assert outcome.stdout == "No space left on device 5\n"
+        assert free - shutil.disk_usage(inside.result).free < 50 * MiB
+
+    @pytest.mark.parametrize("place", ["/tmp", "/dev/shm", "/home/plugin"])
+    def test_its_folders_in_memory_are_as_small(self, inside, place):
+        code = f"file = open('{place}/x', 'wb')\nwhile True: file.write(bytes(1_000_000))"
+        outcome = inside(code, limits=Limits(file_bytes=20 * MiB))
+        assert (outcome.reason, f"it filled {place}" in outcome.detail) == ("disk-limit", True)
+
+    def test_memory_in_files_that_stand_nowhere(self, inside):
+        code = """
+            import os, time
+            kept = []
+            while True:
+                kept.append(os.memfd_create("hidden"))
+                os.write(kept[-1], bytes(10_000_000))
+        """
+        assert inside(code, limits=Limits(memory_bytes=150 * MiB)).reason == "out-of-memory"
+
+    def test_a_gigabyte_of_output(self, inside):
+        before = psutil.Process().memory_info().rss
+        lines: list[int] = []
+        began = time.monotonic()
+        outcome = inside(
+            "import os\nfor _ in range(1000): os.write(1, b'x' * 1_000_000)",
+            on_line=lambda line: lines.append(len(line)),
+        )
+        assert (outcome.reason, outcome.detail) == ("output-limit", "it printed more than 64 MiB")
+        assert time.monotonic() - began < 10
+        assert len(outcome.stdout) < 1.1 * MiB
+        assert lines == [2000]
+        assert psutil.Process().memory_info().rss - before < 100 * MiB
+
+    def test_it_ignores_every_signal(self, inside):
+        outcome = inside(
+            """
+            import signal, time
+            for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+                signal.signal(number, signal.SIG_IGN)
+            time.sleep(600)
+            """,
+            limits=Limits(wall_seconds=0.5),
+        )
+        assert outcome.reason == "timeout"
+        assert outcome.wall_seconds < 5
+
+    def test_the_kernel_alone_holds_a_fork_bomb(self, inside, monkeypatch):
+        """Also for root, whom the kernel exempts; nobody looks meanwhile."""
+        monkeypatch.setattr("brainscore_ops.plugins.sandbox.count_processes", lambda proc: 0)
+        monkeypatch.setattr("brainscore_ops.plugins.sandbox.processes_of", lambda root: [])
+        outcome = inside(
+            """
+            import errno, os, time
+            started = 0
+            while True:
+                try:
+                    if not os.fork():
+                        time.sleep(60)
+                except OSError as error:
+                    print(error.errno == errno.EAGAIN, started)
+                    break
+                started += 1
+            """,
+            limits=Limits(processes=40, wall_seconds=30),
+        )
+        said, started = outcome.stdout.split()
+        assert said == "True"
+        assert 40 <= int(started) <= 80
 
     def test_very_many_files(self, inside, monkeypatch):
         monkeypatch.setattr(watchdog, "_MAX_ENTRIES", 2000)
@@ -328,9 +494,13 @@ class TestWhoeverCalls:
         """As root the suite runs the sandbox as root; this is the other way."""
         program = (
             "from brainscore_ops.plugins.sandbox import Limits, Sandbox\n"
-            "nothing = dict(readonly=[], writable={}, environment={}, cwd='/tmp')\n"
-            "outcome = Sandbox().run(['/usr/bin/id', '-u'], **nothing, limits=Limits())\n"
-            "print(outcome.reason, outcome.stdout)"
+            "import os, pathlib, tempfile\n"
+            "folder = pathlib.Path(tempfile.mkdtemp())\n"
+            "nothing = dict(readonly=[], writable={folder: '/result'}, environment={}, cwd='/result')\n"
+            "outcome = Sandbox().run(['/bin/sh', '-c', 'id -u > answer'], **nothing, limits=Limits())\n"
+            "print(os.getuid() != 0, outcome.reason, (folder / 'answer').read_text())\n"
+            "endless = ['/bin/sh', '-c', 'yes > /tmp/full']\n"
+            "print(Sandbox().run(endless, **nothing, limits=Limits(file_bytes=2**20)).reason)\n"
         )
         command = [sys.executable, "-c", program]
         if os.geteuid() == 0:
@@ -346,7 +516,7 @@ class TestWhoeverCalls:
             view += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--"]
             command = [*view, "setpriv", "--reuid=4321", "--regid=4321", "--clear-groups", *command]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert (done.stdout.split(), done.stderr) == (["ok", "1000"], "")
+        assert (done.stdout.split(), done.stderr) == (["True", "ok", "1000", "disk-limit"], "")
 
     def test_is_told_what_root_has_to_open(self, inside, tmp_path, monkeypatch):
         closed = tmp_path / "closed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import tempfile
 from contextlib import suppress
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 MAX_JSON_BYTES = 1024 * 1024
 _MAX_NESTING = 50
+_MAX_COPIED = 100_000
+_MAX_DEPTH = 100
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class HostileFileError(ValueError):
@@ -63,6 +67,48 @@ def read_json(path: Path, limit_bytes: int = MAX_JSON_BYTES) -> Any:
     if _deeper_than(document, _MAX_NESTING):
         raise HostileFileError(f"{path.name} is nested more than {_MAX_NESTING} deep.")
     return document
+
+
+def copy_out(source: int, target: Path, limit_bytes: int) -> None:
+    """Copy what a stranger left in a folder: ordinary files and folders, with none of their permissions.
+
+    Links are left out (one could point to our own files), and so is all that is no file, or cannot be read.
+
+    :param source: the folder, open; nobody writes to it any more
+    :param target: an empty folder of ours
+    :param limit_bytes: of all files together, holes included; what is beyond is left out
+    """
+    left, entries = limit_bytes, 0
+    waiting = [(os.dup(source), target, 0)]
+    while waiting:
+        folder, place, depth = waiting.pop()
+        try:
+            with os.scandir(folder) as found:
+                for entry in found:
+                    entries += 1
+                    if entries > _MAX_COPIED:
+                        break
+                    with suppress(OSError, UnicodeError):
+                        if entry.is_dir(follow_symlinks=False) and depth < _MAX_DEPTH:
+                            inner = os.open(entry.name, _FOLDER, dir_fd=folder)
+                            (place / entry.name).mkdir(mode=0o755)
+                            waiting.append((inner, place / entry.name, depth + 1))
+                        elif entry.is_file(follow_symlinks=False):
+                            left -= _copy_file(entry.name, folder, place / entry.name, left)
+        finally:
+            os.close(folder)
+
+
+def _copy_file(name: str, folder: int, target: Path, limit_bytes: int) -> int:
+    """Copy a file if it is not too large, and say how large it is."""
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    with os.fdopen(fd, "rb") as content:
+        size = os.fstat(fd).st_size
+        if size > limit_bytes:
+            return 0
+        with target.open("xb") as file:
+            shutil.copyfileobj(content, file, 1 << 20)
+        return size
 
 
 def write_whole(path: Path, content: bytes) -> None:

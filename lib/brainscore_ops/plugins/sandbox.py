@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import secrets
 import select
 import selectors
 import shutil
@@ -20,11 +21,20 @@ from typing import IO, TYPE_CHECKING, Literal
 import psutil
 
 from brainscore_ops.errors import Fault, UnavailableError, UsageError
+from brainscore_ops.plugins.files import copy_out
 from brainscore_ops.plugins.output import BoundedOutput, end_of
-from brainscore_ops.plugins.watchdog import count_processes, end_tree, folder_excess, processes_of, usage_of
+from brainscore_ops.plugins.seccomp import seccomp_filter
+from brainscore_ops.plugins.watchdog import (
+    MemoryFolder,
+    count_processes,
+    end_tree,
+    folder_excess,
+    processes_of,
+    usage_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 GiB = 1024**3
 MiB = 1024**2
@@ -51,10 +61,11 @@ _LOOK_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 0.5
 _LOOK_AT_FOLDERS_SECONDS = 1.0
 _EXIT_GRACE_SECONDS = 10.0
+_SETUP_SECONDS = 60.0
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache", "/etc/alternatives")
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/ssl", "/etc/pki", "/etc/ca-certificates")
-_BWRAP_OPTIONS = ("--size", "--disable-userns", "--json-status-fd")
+_BWRAP_OPTIONS = ("--size", "--disable-userns", "--json-status-fd", "--block-fd")
 _MEMORY_FOLDERS = ("/tmp", "/dev/shm", HOME)  # noqa: S108 - these are the sandbox's own
 
 
@@ -77,12 +88,12 @@ class Limits:
 
     wall_seconds: float = 600
     memory_bytes: int = 4 * GiB
-    """Resident memory of all processes together, with what they keep in /tmp, /dev/shm and the home folder."""
+    """Resident memory of all processes together, with what they keep in files: all that they can write to is in memory."""
     processes: int = 256
     output_bytes: int = MiB
     """How much is kept of each of stdout and stderr; 64 times as much is too much."""
     file_bytes: int = GiB
-    """What it may write: in one file, in a writable folder, and in all, rewritten and deleted files included."""
+    """What it may write: in one file, and in each of its folders, which are kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +127,24 @@ class Sandbox:
     """Runs commands under bubblewrap, or (where a deployment says so in writing) without any protection.
 
     Inside are: the system's programs and libraries, read-only; the folders that a call names; empty folders in memory for
-    /tmp, /dev/shm and the home; its own processes, and no others; the variables that a call names, and a few harmless
-    ones. Outside stay: the network (unless allowed), /etc, every home, every variable and every process of ours. No
-    capability is left, none can be won by a new user namespace, and the user is not root, neither inside nor outside.
+    /tmp, /dev/shm, the home and what a call wants to have written; its own processes, and no others; the variables that a
+    call names, and a few harmless ones. Outside stay: the network (unless allowed), /etc, every home, every variable and
+    every process of ours. No capability is left, none can be won by a new user namespace or a setuid program, and the user
+    is not root, neither inside nor outside. Nothing that is written inside touches a disk: what a call wants is copied
+    out at the end, ordinary files only, within the limits.
+
+    What this promises: a plugin learns nothing that it was not shown, changes nothing but its own result, and leaves
+    nothing running. What it does not promise:
+
+    - That a score is honest. A model runs in the process that scores it, because Brain-Score's benchmarks call the model
+      as a Python object and read its answers as arrays, thousands of times; so a model can read the benchmark's data, and
+      replace its metric. To keep them apart would take a protocol between two processes for every kind of model.
+      What is recorded is therefore a claim of the plugin's, made with the code of a commit that anybody can read.
+    - That plugins are hidden from one another: they import each other, so that the whole library at the scored commit is
+      readable. Other checkouts, submissions, environments and results are not.
+    - Protection from a fault of the kernel.
+    - With ``network``, anything about the network: whatever this machine reaches can be reached, the services that listen on
+      it included.
 
     :param kind: ``bubblewrap``, or ``none`` for no protection: limits hold as far as they can without it
     :param network: whether the network can be reached
@@ -146,7 +172,8 @@ class Sandbox:
 
         :param command: the program by its absolute path, and its arguments
         :param readonly: folders and files that it may read, at the same paths as outside
-        :param writable: folders that it may write to, and where they are inside; their contents are hostile afterwards
+        :param writable: empty folders of ours that take what it writes, and where they are inside. It ends up in there
+            only where no limit was crossed: ordinary files and folders, whose contents are hostile
         :param cwd: where it starts, as seen from inside
         :param environment: its variables, besides a few harmless ones
         :param limits: what it may use
@@ -159,7 +186,7 @@ class Sandbox:
             else:
                 job = resources.enter_context(_unprotected(command, writable, cwd, limits))
             environment = {**job.environment, **environment}
-            return _Run(job, environment, limits, [*writable], on_line).to_its_end()
+            return _Run(job, environment, limits, writable, on_line).to_its_end()
 
 
 @dataclass(frozen=True)
@@ -172,6 +199,10 @@ class _Job:
     pass_fds: tuple[int, ...] = ()
     status_fd: int | None = None
     """Where bubblewrap writes which process is the sandbox's first, and how the command ended."""
+    gate_fd: int = -1
+    """A byte written here starts the command, which waits for it in the finished sandbox."""
+    mark: str = ""
+    """A folder that nothing else has, at the root of the finished sandbox."""
 
 
 @contextmanager
@@ -188,10 +219,10 @@ def _in_bubblewrap(
     size = str(min(limits.file_bytes, limits.memory_bytes))
     with ExitStack() as files:
 
-        def made(text: str = "") -> str:
+        def made(content: str | bytes = "") -> str:
             """A file without a name, that bubblewrap inherits; inside nobody does."""
             file = files.enter_context(os.fdopen(os.memfd_create("sandbox"), "w+b"))
-            file.write(text.encode())
+            file.write(content.encode() if isinstance(content, str) else content)
             file.seek(0)
             fds.append(file.fileno())
             return str(file.fileno())
@@ -202,19 +233,26 @@ def _in_bubblewrap(
         arguments += ["--die-with-parent", "--new-session", "--hostname", "sandbox"]
         arguments += ["--uid", str(_USER_INSIDE), "--gid", str(_USER_INSIDE)]
         arguments += ["--proc", "/proc", "--dev", "/dev"]
-        for place in _MEMORY_FOLDERS:
+        for place in (*_MEMORY_FOLDERS, *writable.values()):
             arguments += ["--perms", "1777", "--size", size, "--tmpfs", place]
         arguments += ["--file", made(f"plugin:x:{_USER_INSIDE}:{_USER_INSIDE}::{HOME}:/bin/false\n"), "/etc/passwd"]
         arguments += ["--file", made(f"plugin:x:{_USER_INSIDE}:\n"), "/etc/group"]
         arguments += ["--file", made("127.0.0.1 localhost sandbox\n"), "/etc/hosts"]
         arguments += _binds(shown)
-        for folder, place in writable.items():
-            arguments += ["--bind", str(folder.resolve()), place]
-        arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", cwd]
-        arguments += ["--json-status-fd", made(), "--", *_limited(command, limits, alone=True)]
+        if refused := seccomp_filter():
+            arguments += ["--seccomp", made(refused)]
+        mark = f".{secrets.token_hex(8)}"
+        arguments += ["--dir", f"/{mark}", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", cwd]
+        arguments += ["--json-status-fd", made()]
+        status_fd = fds[-1]
+        gate, gate_fd = os.pipe()
+        for fd in (gate, gate_fd):
+            files.callback(os.close, fd)
+        arguments += ["--block-fd", str(gate), "--", *_limited(command, limits, alone=True)]
         if os.geteuid() == 0:
-            arguments = _as_ordinary_user(arguments, shown, list(writable))
-        yield _Job(arguments, "/", _harmless_variables(HOME, _MEMORY_FOLDERS[0]), tuple(fds), status_fd=fds[-1])
+            arguments = _as_ordinary_user(arguments, shown)
+        variables = _harmless_variables(HOME, _MEMORY_FOLDERS[0])
+        yield _Job(arguments, "/", variables, (*fds, gate), status_fd, gate_fd, mark)
 
 
 def _to_bind(readonly: Sequence[Path]) -> list[Path]:
@@ -234,7 +272,7 @@ def _binds(shown: Sequence[Path]) -> list[str]:
     return arguments
 
 
-def _as_ordinary_user(arguments: Sequence[str], shown: Sequence[Path], writable: Sequence[Path]) -> list[str]:
+def _as_ordinary_user(arguments: Sequence[str], shown: Sequence[Path]) -> list[str]:
     """The same as another user than root.
 
     That user may have no way to what it needs: folders above may be closed to others. So an outer bubblewrap, with root's
@@ -248,7 +286,6 @@ def _as_ordinary_user(arguments: Sequence[str], shown: Sequence[Path], writable:
                 code="not-readable-in-sandbox",
             )
     # What is shown under another name than its own is looked up by its own.
-    places = [folder.resolve() for folder in writable]
     sources = sorted({path.resolve() for path in shown if not (path.is_symlink() and str(path) in _SYSTEM)})
     links = [path for path in shown if path.is_symlink() and str(path) in _SYSTEM]
     view = [_bubblewrap(), "--die-with-parent", "--cap-drop", "ALL"]
@@ -256,12 +293,9 @@ def _as_ordinary_user(arguments: Sequence[str], shown: Sequence[Path], writable:
         view += ["--cap-add", capability]
     # Bubblewrap builds a sandbox on /tmp, so that the inner one needs one too.
     view += ["--bind", "/proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
-    for parent in sorted({parent for path in (*sources, *places) for parent in path.parents} - {Path("/")}):
+    for parent in sorted({parent for path in sources for parent in path.parents} - {Path("/")}):
         view += ["--perms", "0755", "--dir", str(parent)]
     view += [*_binds(links), *_binds(sources)]
-    for place in places:
-        os.chown(place, _USER_INSTEAD_OF_ROOT, _USER_INSTEAD_OF_ROOT)
-        view += ["--bind", str(place), str(place)]
     # Death is handed on from parent to child as a signal, which the parent must be allowed to send to another user:
     # the outer bubblewrap has given that right away. So a process stands between that has it, and only waits.
     waiting = [_system_program("setsid"), "--fork", "--wait"]
@@ -350,7 +384,7 @@ class _Run:
         job: _Job,
         environment: Mapping[str, str],
         limits: Limits,
-        writable: Sequence[Path],
+        writable: Mapping[Path, str],
         on_line: Callable[[str], None] | None,
     ) -> None:
         self._job = job
@@ -362,6 +396,7 @@ class _Run:
         self._breach: tuple[Reason, str] | None = None
         self._counted = 0
         self._seen: dict[int, psutil.Process] = {}
+        self._folders: dict[str, MemoryFolder] = {}
         self._began = self._looked_at_folders = time.monotonic()
         self._cpu_seconds = 0.0
         self._process = subprocess.Popen(
@@ -381,13 +416,39 @@ class _Run:
         with self._process:
             try:
                 _offer_to_oom_killer(self._process.pid)
+                if self._job.status_fd is not None:
+                    self._open_gate()
                 self._watch()
+                outcome = self._outcome()
+                if self._breach is None:
+                    self._hand_out()
             finally:
                 # Also where reading was interrupted: by Ctrl-C, or by an error of whoever reads the lines.
                 self._end_everything()
-        self._stdout.close()
-        self._stderr.close()
-        return self._outcome()
+                for folder in self._folders.values():
+                    folder.close()
+        return outcome
+
+    def _open_gate(self) -> None:
+        """Take hold of the folders inside, then let the command begin.
+
+        A folder in memory that is held from outside can be read after everything inside has ended.
+        """
+        places = (*_MEMORY_FOLDERS, *self._writable.values())
+        with _pidfd(self._process.pid) as exit_fd:
+            while not select.select([exit_fd], [], [], _FIRST_LOOK_SECONDS / 4)[0]:
+                first = self._status().get("child-pid")
+                if first and (folders := _folders_inside(first, self._job.mark, places)):
+                    self._folders = folders
+                    os.write(self._job.gate_fd, b"x")
+                    return
+                if time.monotonic() - self._began > _SETUP_SECONDS:
+                    raise SandboxBrokenError(f"Bubblewrap did not set the sandbox up within {_SETUP_SECONDS:g} s.")
+
+    def _hand_out(self) -> None:
+        for folder, place in self._writable.items():
+            if place in self._folders:
+                copy_out(self._folders[place].fd, folder, self._limits.file_bytes)
 
     def _watch(self) -> None:
         streams = {_number(self._process.stdout): self._stdout, _number(self._process.stderr): self._stderr}
@@ -414,6 +475,9 @@ class _Run:
         self._end_everything()
         for stream, output in streams.items():
             _drain(stream, output)
+            output.close()
+        if self._breach is None:
+            self._breach = self._full_folder()
 
     def _look(self, now: float) -> tuple[Reason, str] | None:
         """The limit that is crossed, and how far."""
@@ -439,8 +503,7 @@ class _Run:
 
         if self._job.status_fd is None:
             self._seen.update({process.pid: process for process in tree})
-        folders = [inside / place.lstrip("/") for place in _MEMORY_FOLDERS] if inside else []
-        usage = usage_of(tree, memory_folders=folders, memory_limit=limits.memory_bytes)
+        usage = usage_of(tree, memory_folders=self._folders.values(), memory_limit=limits.memory_bytes)
         self._peak_memory = max(self._peak_memory, usage.memory_bytes)
         self._cpu_seconds = max(self._cpu_seconds, usage.cpu_seconds)
         if usage.memory_bytes > limits.memory_bytes:
@@ -448,18 +511,23 @@ class _Run:
                 "out-of-memory",
                 f"it used {_size(usage.memory_bytes)} of memory, where {_size(limits.memory_bytes)} are allowed",
             )
+        if self._job.status_fd is not None:
+            return self._full_folder()
         if usage.written_bytes > limits.file_bytes:
             return "disk-limit", f"it wrote more than the {_size(limits.file_bytes)} that are allowed"
         if now - self._looked_at_folders >= _LOOK_AT_FOLDERS_SECONDS:
-            excess = self._folder_excess()
+            found = (folder_excess(folder, limits.file_bytes) for folder in self._writable)
+            excess = next(filter(None, found), None)
             self._looked_at_folders = time.monotonic()
             if excess:
                 return "disk-limit", f"it filled its folder: {excess}"
         return None
 
-    def _folder_excess(self) -> str | None:
-        found = (folder_excess(folder, self._limits.file_bytes) for folder in self._writable)
-        return next(filter(None, found), None)
+    def _full_folder(self) -> tuple[Reason, str] | None:
+        for place, folder in self._folders.items():
+            if excess := folder.excess():
+                return "disk-limit", f"it filled {place}: {excess}"
+        return None
 
     def _end_everything(self) -> None:
         """Kill what is left, wait until it is gone, and count the time that it used."""
@@ -539,6 +607,25 @@ class _Run:
             if line.endswith("\n"):
                 told.update(json.loads(line))
         return told
+
+
+def _folders_inside(first: int, mark: str, places: Iterable[str]) -> dict[str, MemoryFolder] | None:
+    """The sandbox's folders in memory, held open; None while it is not finished.
+
+    :param first: the sandbox's first process
+    :param mark: what only the finished sandbox has at its root: until then a place is still one of ours
+    """
+    try:
+        root = os.open(f"/proc/{first}/root", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        os.stat(mark, dir_fd=root, follow_symlinks=False)
+        return {place: MemoryFolder.inside(root, place) for place in places}
+    except FileNotFoundError:
+        return None
+    finally:
+        os.close(root)
 
 
 @contextmanager

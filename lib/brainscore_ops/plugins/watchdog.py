@@ -3,9 +3,6 @@
 Cgroups would do this in the kernel, but they are rarely delegated to those who run a worker on a cluster.
 ``RLIMIT_AS`` limits addresses, not memory: a numpy with 64 threads reserves gigabytes that it never touches,
 a CUDA context terabytes, while 256 processes of just under the limit each would pass.
-
-Not seen is memory that belongs to no process and no file system: System V segments, and memfd files that nobody maps.
-What a machine or a job of a cluster may use in all ends that; the process killed is then the sandbox's (see there).
 """
 
 from __future__ import annotations
@@ -46,7 +43,42 @@ def processes_of(root: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def usage_of(processes: Sequence[psutil.Process], *, memory_folders: Iterable[Path], memory_limit: int) -> Usage:
+@dataclass(frozen=True)
+class MemoryFolder:
+    """A folder that is kept in memory (tmpfs), held open."""
+
+    fd: int
+
+    @classmethod
+    def inside(cls, root: int, place: str) -> MemoryFolder:
+        """Take hold of the folder that stands at a place below an open root.
+
+        :raises FileNotFoundError: it does not
+        """
+        return cls(os.open(place.lstrip("/"), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=root))
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self.fd)
+
+    def used_bytes(self) -> int:
+        """What it takes, with what the kernel needs for empty files."""
+        usage = os.fstatvfs(self.fd)
+        return (usage.f_blocks - usage.f_bfree) * usage.f_frsize + (usage.f_files - usage.f_ffree) * _TMPFS_ENTRY_BYTES
+
+    def excess(self) -> str | None:
+        """Say why it is too full; None while it is not."""
+        usage = os.fstatvfs(self.fd)
+        if usage.f_files - usage.f_ffree > _MAX_ENTRIES:
+            return f"more than {_MAX_ENTRIES} files"
+        if usage.f_bfree == 0:
+            return f"all of its {usage.f_blocks * usage.f_frsize} bytes"
+        return None
+
+
+def usage_of(
+    processes: Sequence[psutil.Process], *, memory_folders: Iterable[MemoryFolder], memory_limit: int
+) -> Usage:
     """Measure a tree of processes.
 
     Memory is what is resident, shared pages counted in each process. Only where that sum is over the limit the pages
@@ -55,7 +87,7 @@ def usage_of(processes: Sequence[psutil.Process], *, memory_folders: Iterable[Pa
     :param memory_folders: folders of the processes' own that are kept in memory (tmpfs)
     :param memory_limit: from which sum of resident memory, in bytes, on to look closer
     """
-    in_files = sum(map(_used_by_tmpfs, memory_folders))
+    in_files = sum(folder.used_bytes() for folder in memory_folders) + _in_memory_files(processes)
     memory = sum(map(_resident, processes)) + in_files
     if memory > memory_limit:
         memory = sum(map(_proportional, processes)) + in_files
@@ -147,10 +179,26 @@ def _written(process: psutil.Process) -> int:
         return 0
 
 
-def _used_by_tmpfs(folder: Path) -> int:
+def _in_memory_files(processes: Sequence[psutil.Process]) -> int:
+    """What files take that stand in no folder (memfd), as far as no process has it mapped: that counts as its own."""
+    files: dict[tuple[int, int], int] = {}
+    mapped = 0
+    for process in processes:
+        try:
+            with os.scandir(f"/proc/{process.pid}/fd") as entries:
+                for entry in entries:
+                    if os.readlink(entry.path).startswith("/memfd:"):  # noqa: PTH115 - a quick look at very many
+                        found = entry.stat()
+                        files[found.st_dev, found.st_ino] = found.st_blocks * 512
+        except OSError:
+            continue
+    if files:
+        mapped = sum(map(_shared, processes))
+    return max(0, sum(files.values()) - mapped)
+
+
+def _shared(process: psutil.Process) -> int:
     try:
-        usage = os.statvfs(folder)
-    except OSError:
+        return int(process.memory_info().shared)
+    except psutil.Error:
         return 0
-    files = usage.f_files - usage.f_ffree
-    return (usage.f_blocks - usage.f_bfree) * usage.f_frsize + files * _TMPFS_ENTRY_BYTES

@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from pathlib import Path
 def main() -> None:
     source, backend_name, out = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
     # Backends write beside the sources.
-    work = out / "source"
+    work = Path(tempfile.mkdtemp()) / "source"
     shutil.copytree(source, work, ignore=shutil.ignore_patterns("__pycache__", ".git"))
     os.chdir(work)
     # As pip has it: only the legacy backend finds the project's own modules.

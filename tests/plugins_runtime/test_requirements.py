@@ -97,14 +97,21 @@ def test_a_line_that_is_no_released_package(checkout, line, code):
     ]
 
 
+@pytest.mark.parametrize("line", ["evil @ git+https://example.org/evil.git@v1", "git+ssh://git@example.org/evil.git"])
+def test_a_repository_is_refused_and_it_is_said_why(checkout, line):
+    (folder(checkout, MODEL) / "requirements.txt").write_text(line)
+    with pytest.raises(RequirementsRefusedError, match="Code is not taken from repositories"):
+        requirements_for(checkout, LIBRARY, [MODEL])
+
+
 def test_all_problems_at_once(checkout):
     (folder(checkout, MODEL) / "requirements.txt").write_text("-e .\n../x\n")
-    (folder(checkout, METRIC) / "environment.yml").write_text("dependencies: [r-base]")
+    (folder(checkout, METRIC) / "environment.yml").write_text("dependencies: r-base")
     (folder(checkout, METRIC) / "pyproject.toml").write_text("[build-system]\nrequires = ['x @ file:///x']")
     with pytest.raises(RequirementsRefusedError) as caught:
         requirements_for(checkout, LIBRARY, [MODEL, METRIC])
     assert sorted(one.code for one in caught.value.problems) == [
-        "conda-not-supported", "direct-reference", "direct-reference", "option-in-requirements",
+        "direct-reference", "direct-reference", "not-an-environment", "option-in-requirements",
     ]  # fmt: skip
     assert caught.value.exit_code == 3
 

@@ -104,7 +104,10 @@ HOSTILE = {
         "PYTHONHASHSEED=0",
     ),
     "reads-the-home": (
-        "import os\nraise RuntimeError(sorted(os.listdir(os.path.expanduser('~'))), [path for path in {home!r} if os.path.exists(path)])",
+        (
+            "import os\nhome = sorted(os.listdir(os.path.expanduser('~')))\n"
+            "raise RuntimeError(home, [path for path in {home!r} if os.path.exists(path)])"
+        ),
         "scoring-crashed",
         "([], [])",
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,11 +19,13 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from brainscore_ops.errors import Fault, Problem
+from brainscore_ops.plugins import conda
 from brainscore_ops.plugins.collection import collect
 from brainscore_ops.plugins.files import write_once
 from brainscore_ops.plugins.holding import file_system_time, held
 from brainscore_ops.plugins.lock import (
     Built,
+    CondaPackage,
     Lock,
     LockUnreadableError,
     named_by,
@@ -45,7 +48,7 @@ from brainscore_ops.plugins.requirements import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from brainscore_ops.plugins.sandbox import Sandbox
@@ -123,6 +126,7 @@ class EnvironmentStore:
     :param most_bytes: how much is kept (see :func:`~brainscore_ops.plugins.collection.collect`, which is called once a day
         when something new was made)
     :param most_days: for how long it is kept
+    :param channels: the conda channels that an environment.yml may name, and those that it gets where it names none
     """
 
     def __init__(
@@ -133,9 +137,11 @@ class EnvironmentStore:
         sandbox: Sandbox,
         most_bytes: int | None = None,
         most_days: float | None = None,
+        channels: Sequence[str] = ("conda-forge",),
     ) -> None:
         self.root = root.absolute()
         self._most_bytes, self._most_days = most_bytes, most_days
+        self._channels = tuple(channels)
         self._python_request = python or sys.executable
         self._sandbox = sandbox
         self._registry = Registry(self.root)
@@ -152,12 +158,13 @@ class EnvironmentStore:
         :raises EnvironmentUnavailableError: the registry could not be reached
         """
         self._prepare()
-        python = self._python(requirements.python)
+        of_conda = self._solved(requirements) if requirements.conda else ()
+        python = self._conda_python(of_conda) if of_conda else self._python(requirements.python)
         projects = [self._built(project, python) for project in requirements.projects]
         texts = [requirements.library_requirements, *(text for _, text in requirements.plugin_requirements)]
         texts += ["\n".join(one.requires) for one in projects]
-        resolved = self._resolved([*texts, _ALWAYS], python, requirements.overrides)
-        lock = replace(resolved, built=(*resolved.built, *(one.built for one in projects)))
+        resolved = self._resolved([*texts, _ALWAYS], python, requirements.overrides, of_conda=of_conda)
+        lock = replace(resolved, conda=of_conda, built=(*resolved.built, *(one.built for one in projects)))
         there = (self.root / "environments" / lock.digest / "current").exists()
         environment = self._installed(lock, {one.path: one for one in requirements.projects})
         if not there:
@@ -202,6 +209,11 @@ class EnvironmentStore:
             self._pythons[asked] = self._find_python(asked)
         return self._pythons[asked]
 
+    def _conda_python(self, packages: Sequence[CondaPackage]) -> _Python:
+        """The Python that is among some conda packages. It is not run outside the sandbox."""
+        version = conda.versions_of(packages)["python"]
+        return _Python(Path(), version, self._python("").platform)
+
     def _find_python(self, asked: str) -> _Python:
         default = _look_at(self._registry.uv("python", "find", self._python_request).strip())
         if default.version in SpecifierSet(asked, prereleases=True):
@@ -220,22 +232,66 @@ class EnvironmentStore:
 
     # Resolving: from ranges to a lock.
 
-    def _resolved(self, texts: Sequence[str], python: _Python, overrides: str = "", depth: int = 0) -> Lock:
+    def _solved(self, requirements: Requirements) -> tuple[CondaPackage, ...]:
+        """Exact conda packages, Python among them, for all of a set's files called environment.yml."""
+        conda.require_conda()
+        problems = [
+            Problem(
+                "channel-not-allowed",
+                f"The conda channel {channel[:100]!r} may not be used here; allowed: {', '.join(self._channels)}.",
+                one.path,
+            )
+            for one in requirements.conda
+            for channel in one.channels
+            if channel not in self._channels
+        ]
+        if problems:
+            raise RequirementsRefusedError("The requirements cannot be installed here.", problems=problems)
+        channels = list(dict.fromkeys(channel for one in requirements.conda for channel in one.channels))
+        specs = [spec for one in requirements.conda for spec in one.specs]
+        default = self._python("")
+        if not any(re.match(r"python\b(?![-_.])", spec) for spec in specs):
+            specs.append(f"python {default.version.rpartition('.')[0]}.*")
+        if requirements.python:
+            specs.append(f"python {requirements.python}")
+        key = _digest(json.dumps([channels, specs, default.platform]))
+
+        def solve() -> Lock:
+            found = conda.solve(channels or self._channels, specs, self.root / "conda-cache")
+            return Lock(conda.versions_of(found)["python"], default.platform, conda=tuple(found))
+
+        return self._once(f"conda-{key}", solve).conda
+
+    def _resolved(
+        self,
+        texts: Sequence[str],
+        python: _Python,
+        overrides: str = "",
+        depth: int = 0,
+        of_conda: Sequence[CondaPackage] = (),
+    ) -> Lock:
         """Exact versions and hashes for some requirements: what was found before, or what the registry has now."""
-        key = _digest(json.dumps([texts, overrides, python.version, python.platform]))
+        document = [texts, overrides, python.version, python.platform, *(one.url for one in of_conda)]
+        return self._once(
+            _digest(json.dumps(document)), lambda: self._resolve(texts, python, overrides, depth, of_conda)
+        )
+
+    def _once(self, key: str, resolve: Callable[[], Lock]) -> Lock:
         path = self.root / "resolved" / f"{key}.txt"
         with self._held(f"resolved-{key}"):
             if not path.exists():
-                write_once(path, self._resolve(texts, python, overrides, depth).text.encode())
+                write_once(path, resolve().text.encode())
             os.utime(path)
             return read_lock(path.read_text())
 
-    def _resolve(self, texts: Sequence[str], python: _Python, overrides: str, depth: int) -> Lock:
+    def _resolve(
+        self, texts: Sequence[str], python: _Python, overrides: str, depth: int, of_conda: Sequence[CondaPackage]
+    ) -> Lock:
         """Resolve with wheels alone; build what turns out to have none, and resolve again with it."""
         built: dict[str, BuiltProject] = {}
         while True:
             try:
-                packages = self._compile(texts, python, overrides, [*built.values()])
+                packages = self._compile(texts, python, overrides, [*built.values()], of_conda)
             except EnvironmentBuildError as error:
                 missing = [name for name in lacking_wheels(error) if name not in built]
                 if not missing or depth >= _MAX_DEPTH or len(built) + len(missing) > _MAX_SOURCE_RELEASES:
@@ -253,15 +309,26 @@ class EnvironmentStore:
             packages = with_digest(packages, name, one.built.digest)
         return Lock(python.version, python.platform, packages, tuple(one.built for one in built.values()))
 
-    def _compile(self, texts: Sequence[str], python: _Python, overrides: str, built: Sequence[BuiltProject]) -> str:
+    def _compile(
+        self,
+        texts: Sequence[str],
+        python: _Python,
+        overrides: str,
+        built: Sequence[BuiltProject],
+        of_conda: Sequence[CondaPackage],
+    ) -> str:
         with tempfile.TemporaryDirectory() as scratch:
             overriding = Path(scratch) / "overrides.txt"
             overriding.write_text(overrides)
-            files = []
+            files, links = [], []
+            if of_conda:
+                # Where a package is conda's too, it is the same version: compiled parts of others may rest on it.
+                same = Path(scratch) / "constraints.txt"
+                same.write_text("".join(f"{name}=={version}\n" for name, version in _also_from_pypi(of_conda).items()))
+                links += ["--constraints", str(same)]
             for number, text in enumerate(texts):
                 files.append(Path(scratch) / f"{number}.in")
                 files[-1].write_text(text)
-            links = []
             for one in built:
                 # Those alone that these requirements led to: what others had built is none of their business.
                 (Path(scratch) / one.wheel.name).symlink_to(one.wheel)
@@ -271,9 +338,15 @@ class EnvironmentStore:
                 ]
             return self._registry.uv(
                 "pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate", "--only-binary", ":all:",
-                "--no-emit-index-url", "--no-emit-find-links", "--python", str(python.path),
+                "--no-emit-index-url", "--no-emit-find-links", *self._for_python(python),
                 "--overrides", str(overriding), *links, *map(str, files),
             )  # fmt: skip
+
+    def _for_python(self, python: _Python) -> list[str]:
+        """How uv is told which Python it works for: one of conda's is named, and not asked."""
+        if python.is_condas:
+            return ["--python", str(self._python("").path), "--python-version", python.version]
+        return ["--python", str(python.path)]
 
     # Building: plugins that are projects, and packages that are released only as source code.
 
@@ -297,9 +370,8 @@ class EnvironmentStore:
             return there
         archive.parent.chmod(0o755)
         with tempfile.TemporaryDirectory(dir=archive.parent, ignore_cleanup_errors=True) as scratch:
-            folder = unpack_source(
-                archive, python.path, _installation(python.path), Path(scratch), sandbox=self._sandbox
-            )
+            any_python = self._python("").path
+            folder = unpack_source(archive, any_python, _installation(any_python), Path(scratch), sandbox=self._sandbox)
             Path(scratch).chmod(0o755)
             problems: list[Problem] = []
             project = read_project(folder, archive.name, problems, digest)
@@ -331,6 +403,7 @@ class EnvironmentStore:
             return read_built(folder, project.path, project.digest)
 
     def _build(self, project: Project, folder: Path, python: _Python, depth: int, builder: Lock | None) -> None:
+        python = self._python(f"=={python.version}")  # a build gets no conda packages
         requirements = list(project.build_requirements)
         for _ in range(_MAX_BUILD_ROUNDS):
             lock = builder or self._resolved(["\n".join(requirements)], python, depth=depth)
@@ -403,7 +476,7 @@ class EnvironmentStore:
         current = folder / "current"
         with self._held(f"environments-{digest}"):
             if not current.exists():
-                python = self._python(f"=={lock.python}")
+                python = self._conda_python(lock.conda) if lock.conda else self._python(f"=={lock.python}")
                 if python.platform != lock.platform:
                     raise EnvironmentBuildError(
                         f"The lock is for {lock.platform}; this machine is {python.platform}.",
@@ -426,9 +499,14 @@ class EnvironmentStore:
         return Environment(path, path / "bin" / "python", text, digest)
 
     def _install(self, path: Path, lock: Lock, wheels: Sequence[BuiltProject], python: _Python) -> None:
-        self._registry.uv(
-            "venv", "--quiet", "--no-project", "--python", str(python.path), "--allow-existing", str(path)
-        )
+        target: list[str] = []
+        if lock.conda:
+            self._install_conda(path, lock)
+            target = ["--target", str(path / "lib" / f"python{_minor(lock.python)}" / "site-packages")]
+        else:
+            self._registry.uv(
+                "venv", "--quiet", "--no-project", "--python", str(python.path), "--allow-existing", str(path)
+            )
         everything = path / "installed.txt"
         lines = [f"{one.name} @ {one.wheel.as_uri()} --hash=sha256:{one.wheel_digest}" for one in wheels]
         packages = without(lock.packages, {one.name for one in wheels if one.built.released})
@@ -437,9 +515,22 @@ class EnvironmentStore:
         # of a stranger would be run by that.
         self._registry.uv(
             "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
-            "--python", str(path / "bin" / "python"), "-r", str(everything),
+            *(self._for_python(python) if lock.conda else ["--python", str(path / "bin" / "python")]),
+            *target, "-r", str(everything),
         )  # fmt: skip
-        self._compile_all(path, python)
+        if not lock.conda:  # of conda's Python we run nothing, and ours may be another
+            self._compile_all(path, python)
+
+    def _install_conda(self, path: Path, lock: Lock) -> None:
+        """Conda's packages, and an environment upon their Python as ``python -m venv`` makes it, without running that."""
+        prefix = path / "conda"
+        conda.install(lock.conda, prefix, self.root / "conda-cache")
+        (path / "bin").mkdir()
+        (path / "bin" / "python").symlink_to(prefix / "bin" / "python")
+        (path / "lib" / f"python{_minor(lock.python)}" / "site-packages").mkdir(parents=True)
+        (path / "pyvenv.cfg").write_text(
+            f"home = {prefix / 'bin'}\ninclude-system-site-packages = true\nversion = {lock.python}\n"
+        )
 
     def _compile_all(self, path: Path, python: _Python) -> None:
         """Make byte code, which nobody can write later: the environment is read-only where it is used.
@@ -486,6 +577,23 @@ class _Python:
     path: Path
     version: str
     platform: str
+
+    @property
+    def is_condas(self) -> bool:
+        """Whether it is in a conda package, which nobody asks anything outside the sandbox."""
+        return self.path == Path()
+
+
+def _minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _also_from_pypi(packages: Sequence[CondaPackage]) -> dict[str, str]:
+    """Versions of conda packages that PyPI can have, too, if it has a package of that name."""
+    found = conda.versions_of(packages).items()
+    return {
+        name: version for name, version in found if re.fullmatch(r"\d+(\.\d+)*", version) and not name.startswith("_")
+    }
 
 
 def _look_at(path: str) -> _Python:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -24,6 +26,13 @@ _MAX_FILE_BYTES = 256 * 1024
 _MAX_SOURCE_BYTES = 64 * 1024 * 1024
 _NO_SOURCES = {"__pycache__", ".git"}
 
+# No addresses, no channel of its own ('channel::name') and none of the options in brackets.
+_CONDA_SPEC = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(\s*[=<>!~ ][A-Za-z0-9=<>!~ ,|.*+_-]*)?")
+_ENVIRONMENT = "Name packages under 'dependencies', and what comes from PyPI in a list 'pip' among them."
+_REPOSITORY = (
+    "Code is not taken from repositories: what stands at such an address can change, and lock and hash cannot hold it. Name "
+    "the package's release instead, or copy the code into the plugin's folder."
+)
 _DIRECT = "Name a released package and its version instead, as in 'numpy>=1.26'."
 
 
@@ -58,16 +67,29 @@ class Project:
 
 
 @dataclass(frozen=True)
+class CondaRequirements:
+    """What a plugin's environment.yml asks for, besides its section for pip."""
+
+    path: str
+    """The file from the root of the repository."""
+    channels: tuple[str, ...]
+    """In the file's order; empty where it names none."""
+    specs: tuple[str, ...]
+    """``numpy=1.26``, ``python >=3.10``."""
+
+
+@dataclass(frozen=True)
 class Requirements:
     """Everything that an environment is made for. Equal digests make equal environments."""
 
     library_requirements: str
     """The library's requirements.txt."""
     plugin_requirements: tuple[tuple[str, str], ...]
-    """Path and text of each plugin's requirements.txt."""
+    """Path of each plugin, and the text of its requirements.txt or the pip section of its environment.yml."""
     projects: tuple[Project, ...] = ()
     overrides: str = ""
     """The library's overrides.txt: what replaces requirements of packages (uv's ``--overrides``). Plugins have none."""
+    conda: tuple[CondaRequirements, ...] = ()
 
     @property
     def python(self) -> str:
@@ -81,7 +103,8 @@ class Requirements:
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of what is asked for, wherever the checkout lies."""
         projects = [(one.path, one.digest) for one in self.projects]
-        document = [self.library_requirements, self.overrides, self.plugin_requirements, projects]
+        document: list[object] = [self.library_requirements, self.overrides, self.plugin_requirements, projects]
+        document += [[one.path, one.channels, one.specs] for one in self.conda]
         return hashlib.sha256(json.dumps(document).encode()).hexdigest()
 
 
@@ -89,17 +112,17 @@ def requirements_for(checkout: Path, library: str, plugins: Sequence[PluginKey])
     """Read what a library and some of its plugins need.
 
     That is requirements.txt and overrides.txt at the root of the repository, and in each plugin's folder
-    requirements.txt, pyproject.toml and setup.py. Nothing is run.
+    requirements.txt, environment.yml, pyproject.toml and setup.py. Nothing is run.
 
     :param checkout: the root of the repository
     :param plugins: in any order; each counts once
-    :raises RequirementsRefusedError: with every requirement that is not a released package by its name, an
-        environment.yml, or a file that cannot be read
+    :raises RequirementsRefusedError: with every requirement that is not a released package by its name, and every
+        file that cannot be read
     """
     problems: list[Problem] = []
     library_text = _text(checkout / "requirements.txt", "requirements.txt", problems)
     overrides = _text(checkout / "overrides.txt", "overrides.txt", problems)
-    texts, projects = [], []
+    texts, projects, conda = [], [], []
     for plugin in sorted(set(plugins)):
         path = plugin.path(library)
         folder = checkout / path
@@ -108,18 +131,14 @@ def requirements_for(checkout: Path, library: str, plugins: Sequence[PluginKey])
                 Problem("no-ordinary-folder", "The plugin's folder is a link; an ordinary one is expected.", path)
             )
             continue
-        if (folder / "environment.yml").exists() or (folder / "environment.yaml").exists():
-            problems.append(
-                Problem(
-                    "conda-not-supported",
-                    "Conda environments are not supported here yet.",
-                    where=f"{path}/environment.yml",
-                    remedy="List the packages in requirements.txt instead, by their names on PyPI.",
-                )
-            )
         text = _text(folder / "requirements.txt", f"{path}/requirements.txt", problems)
         if text.strip():
             texts.append((path, text))
+        for name in ("environment.yml", "environment.yaml"):
+            if os.path.lexists(folder / name):
+                asked, from_pip = _conda(folder / name, f"{path}/{name}", problems)
+                conda += [asked] if asked.specs else []
+                texts += [(path, from_pip)] if from_pip else []
         if (folder / "pyproject.toml").exists() or (folder / "setup.py").exists():
             project = read_project(folder, path, problems)
             if project:
@@ -133,7 +152,7 @@ def requirements_for(checkout: Path, library: str, plugins: Sequence[PluginKey])
         problems += _faults(where, enumerate_lines(text))
     if problems:
         raise RequirementsRefusedError("The requirements cannot be installed here.", problems=problems)
-    return Requirements(library_text, tuple(texts), tuple(projects), overrides)
+    return Requirements(library_text, tuple(texts), tuple(projects), overrides, tuple(conda))
 
 
 def requirement_faults(where: str, requirements: Iterable[str]) -> list[Problem]:
@@ -178,13 +197,60 @@ def _faults(where: str, requirements: Iterable[tuple[int | None, str]]) -> list[
         except InvalidRequirement:
             direct = "://" in requirement or requirement.startswith((".", "/"))
             code, what = ("direct-reference", "An address") if direct else ("not-a-requirement", "Something else")
-            problems.append(Problem(code, f"{what} stands where a package is expected: {shown!r}.", place, _DIRECT))
+            problems.append(
+                Problem(code, f"{what} stands where a package is expected: {shown!r}.", place, _remedy(requirement))
+            )
             continue
         if parsed.url:
             problems.append(
-                Problem("direct-reference", f"{parsed.name} is to come from an address: {shown!r}.", place, _DIRECT)
+                Problem(
+                    "direct-reference",
+                    f"{parsed.name} is to come from an address: {shown!r}.",
+                    place,
+                    _remedy(parsed.url),
+                )
             )
     return problems
+
+
+def _remedy(address: str) -> str:
+    return _REPOSITORY if re.match(r"(git|hg|svn|bzr)\+", address) else _DIRECT
+
+
+def _conda(path: Path, where: str, problems: list[Problem]) -> tuple[CondaRequirements, str]:
+    """What an environment.yml asks for from conda channels, and from pip."""
+    nothing = CondaRequirements(where, (), ()), ""
+
+    def wrong(message: str) -> None:
+        problems.append(Problem("not-an-environment", message, where, _ENVIRONMENT))
+
+    try:
+        document = yaml.safe_load(_text(path, where, problems))
+    except (yaml.YAMLError, RecursionError) as error:
+        wrong(f"It is no YAML: {str(error)[:200]}.")
+        return nothing
+    if not isinstance(document, dict) or not isinstance(document.get("dependencies"), list):
+        wrong("A list of 'dependencies' is expected.")
+        return nothing
+    if unknown := sorted(map(str, document.keys() - {"name", "channels", "dependencies", "prefix"})):
+        wrong(f"There is no effect here of: {', '.join(unknown)[:200]}.")
+    channels = document.get("channels", [])
+    if not isinstance(channels, list) or not all(isinstance(one, str) for one in channels):
+        wrong("'channels' is expected to be a list of names.")
+        return nothing
+    specs, from_pip = [], []
+    for entry in document["dependencies"]:
+        if isinstance(entry, dict) and entry.keys() == {"pip"} and isinstance(entry["pip"], list):
+            from_pip += [str(one) for one in entry["pip"]]
+        elif isinstance(entry, str) and _CONDA_SPEC.fullmatch(entry.strip()):
+            specs.append(entry.strip())
+        else:
+            wrong(f"A package's name and version is expected, as in 'numpy=1.26'; found {str(entry)[:100]!r}.")
+    problems += requirement_faults(f"{where} (pip)", from_pip)
+    specs = [spec for spec in specs if spec != "pip"]  # that is what the section needs, and we have our own
+    return CondaRequirements(where, tuple(one for one in channels if one != "nodefaults"), tuple(specs)), "\n".join(
+        from_pip
+    )
 
 
 def _text(path: Path, where: str, problems: list[Problem]) -> str:

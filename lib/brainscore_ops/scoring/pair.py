@@ -222,6 +222,7 @@ def environments_of(deployment: Deployment) -> EnvironmentStore:
         sandbox=sandbox_of(deployment),
         most_bytes=settings.most_bytes,
         most_days=settings.most_days,
+        channels=settings.channels,
     )
 
 

@@ -8,6 +8,18 @@ from hypothesis import strategies as st
 from brainscore_ops.plugins.output import BoundedOutput, end_of, plain
 
 
+def test_endless_lines_are_told_up_to_a_bound():
+    output = BoundedOutput(1000, (lines := []).append)
+    for _ in range(50_000):
+        output.feed(b"x" * 99 + b"\n")
+    output.close()
+    assert lines == ["x" * 99] * 10 + ["… it prints more than is shown here; the end of it is in the log …"]
+    output = BoundedOutput(1_000_000, (lines := []).append)
+    output.feed(b"x\n" * 50_000)
+    assert len(lines) == 10_001
+    assert output.text().count("x") == 50_000
+
+
 def fed(chunks: list[bytes], limit: int = 100) -> tuple[BoundedOutput, list[str]]:
     lines: list[str] = []
     output = BoundedOutput(limit, lines.append)
@@ -34,7 +46,7 @@ def test_a_progress_bar_is_lines():
 
 
 def test_a_line_without_an_end_is_cut():
-    lines = fed([b"x" * 1500] * 4 + [b"\nnext\n"])[1]
+    lines = fed([b"x" * 1500] * 4 + [b"\nnext\n"], limit=10_000)[1]
     assert [len(line) for line in lines] == [2000, 4]
 
 

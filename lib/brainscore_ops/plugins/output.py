@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 _LINE_BYTES = 2000
 """A line longer than this is reported up to here."""
 
+_MAX_LINES = 10_000
+_NO_MORE_LINES = "… it prints more than is shown here; the end of it is in the log …"
+
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 
 
@@ -19,7 +22,8 @@ class BoundedOutput:
     """One stream of a process: its beginning and its end within a limit, and its lines as they come.
 
     :param limit_bytes: how much is kept; half of it from the beginning, half from the end
-    :param on_line: told each line once it is complete, as plain text
+    :param on_line: told each line once it is complete, as plain text, until there were too many: what it makes of them (a
+        notebook that is kept, say) is bounded like the rest
     """
 
     def __init__(self, limit_bytes: int, on_line: Callable[[str], None] | None = None) -> None:
@@ -30,6 +34,8 @@ class BoundedOutput:
         self._tail = bytearray()
         self._on_line = on_line
         self._line = bytearray()
+        self._lines_left = _MAX_LINES
+        self._line_bytes_left = limit_bytes
 
     def feed(self, chunk: bytes) -> None:
         """Take what was read."""
@@ -69,8 +75,15 @@ class BoundedOutput:
 
     def _report(self) -> None:
         line = plain(bytes(self._line)).rstrip()
+        self._lines_left -= 1
+        self._line_bytes_left -= len(self._line)
         self._line.clear()
-        if line and self._on_line is not None:
+        if self._on_line is None:
+            return
+        if self._lines_left < 0 or self._line_bytes_left < 0:
+            self._on_line(_NO_MORE_LINES)
+            self._on_line = None
+        elif line:
             self._on_line(line)
 
 

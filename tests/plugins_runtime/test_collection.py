@@ -140,7 +140,7 @@ def test_a_lease_that_is_taken_while_it_is_removed_wins(store, three, monkeypatc
     """The moment between the two looks of whoever collects."""
     [*_, oldest] = look(store.root).left
     answers = iter([False, True])
-    monkeypatch.setattr(collection, "stored_environments", lambda root: [oldest])
+    monkeypatch.setattr(collection, "_stored_environments", lambda root, files: [oldest])
     monkeypatch.setattr(collection, "is_leased", lambda folder: next(answers))
     monkeypatch.setattr(collection, "_remove_ruins", lambda root, now: None)
     assert collect(store, most_bytes=None, most_days=60).removed == ()

@@ -14,7 +14,7 @@ from brainscore_ops.plugins.holding import file_system_time, held, is_leased
 from brainscore_ops.plugins.lock import read_lock, versions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from brainscore_ops.plugins.environment import EnvironmentStore
@@ -25,6 +25,8 @@ _JUST_USED_SECONDS = 3600.0
 _RUIN_SECONDS = _DAY
 """What was not finished by then never will be."""
 _COLLECTED = ".collected"
+
+_Files = dict[tuple[int, int], int]
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,11 @@ class Collection(Shown):
         }  # fmt: skip
 
 
-def stored_environments(root: Path) -> list[StoredEnvironment]:
-    """The environments of a store, those that were used last first."""
-    found = (_stored(folder) for folder in _folders(root) if (folder / "current").exists())
-    return sorted(filter(None, found), key=lambda one: one.last_used, reverse=True)
-
-
 def look(root: Path) -> Collection:
     """What there is, with nothing removed."""
-    size = _bytes(_folders(root))
-    return Collection((), tuple(stored_environments(root)), size, size)
+    files = _files_of(root)
+    size = _together(files)
+    return Collection((), tuple(_stored_environments(root, files)), size, size)
 
 
 def collect(store: EnvironmentStore, *, most_bytes: int | None, most_days: float | None) -> Collection:
@@ -106,36 +103,47 @@ def collect(store: EnvironmentStore, *, most_bytes: int | None, most_days: float
     :param most_days: since its last use; None for no limit
     """
     root = store.root
-    before = _bytes(_folders(root))
-    environments = stored_environments(root)
+    files = _files_of(root)
+    before = _together(files)
+    left = _stored_environments(root, files)
     removed: list[StoredEnvironment] = []
-    if environments:
+
+    def remove(one: StoredEnvironment) -> None:
+        if _remove(root, one.digest):
+            left.remove(one)
+            removed.append(one)
+            del files[one.digest]
+
+    if left:
         now = file_system_time(root)
-        old = [
-            one for one in environments if most_days is not None and now - one.last_used.timestamp() > most_days * _DAY
-        ]
-        removed += [one for one in old if _remove(root, one.digest)]
-        left = [one for one in environments if one not in removed]
-        while most_bytes is not None and left and _bytes(_folders(root)) > most_bytes:
-            oldest = left.pop()
-            if _remove(root, oldest.digest):
-                removed.append(oldest)
+        if most_days is not None:
+            for one in [one for one in left if now - one.last_used.timestamp() > most_days * _DAY]:
+                remove(one)
+        for one in left[::-1]:
+            if most_bytes is None or _together(files) <= most_bytes:
+                break
+            remove(one)
         _remove_ruins(root, now)
     if removed:
         store.forget_unused_files()
-    gone = {one.digest for one in removed}
-    rest = tuple(one for one in stored_environments(root) if one.digest not in gone)
-    return Collection(tuple(removed), rest, before, _bytes(_folders(root)))
+    return Collection(tuple(removed), tuple(left), before, _together(files))
 
 
-def _stored(folder: Path) -> StoredEnvironment | None:
+def _stored_environments(root: Path, files: Mapping[str, _Files]) -> list[StoredEnvironment]:
+    """The environments of a store, those that were used last first."""
+    found = (_stored(root / "environments" / digest, sum(its.values())) for digest, its in files.items())
+    return sorted(filter(None, found), key=lambda one: one.last_used, reverse=True)
+
+
+def _stored(folder: Path, size: int) -> StoredEnvironment | None:
+    if not (folder / "current").exists():
+        return None
     try:
         lock = read_lock((folder.parent.parent / "recorded-locks" / f"{folder.name}.txt").read_text())
         used = (folder / "used").stat().st_mtime
     except FileNotFoundError:  # it is being made, or removed
         return None
     packages = len(versions(lock.packages)) + len(lock.conda) + sum(not one.released for one in lock.built)
-    size = _bytes([folder])
     return StoredEnvironment(
         folder.name, lock.python, packages, size, datetime.fromtimestamp(used, UTC), is_leased(folder)
     )
@@ -188,11 +196,20 @@ def _folders(root: Path) -> list[Path]:
     return [folder for folder in environments.iterdir() if folder.is_dir()] if environments.is_dir() else []
 
 
-def _bytes(folders: Sequence[Path]) -> int:
-    """What some folders take together; a file that stands in several places counts once."""
-    return sum(
-        {(found.st_dev, found.st_ino): found.st_blocks * 512 for folder in folders for found in _files(folder)}.values()
-    )
+def _files_of(root: Path) -> dict[str, _Files]:
+    """For each environment what its files take, by their numbers: one that stands in several places has one number."""
+    return {
+        folder.name: {(found.st_dev, found.st_ino): found.st_blocks * 512 for found in _files(folder)}
+        for folder in _folders(root)
+    }
+
+
+def _together(files: Mapping[str, _Files]) -> int:
+    """What all environments take, files that they share counted once."""
+    everything: _Files = {}
+    for its in files.values():
+        everything |= its
+    return sum(everything.values())
 
 
 def _files(folder: Path) -> Iterator[os.stat_result]:

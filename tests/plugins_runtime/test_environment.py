@@ -338,6 +338,25 @@ class TestProjects:
             environment_store.ensure(self.asked(stub_library, ""))
         assert (caught.value.exit_code, caught.value.fault) == (3, Fault.SUBMISSION)
 
+    def test_a_link_in_place_of_what_it_built_leads_nowhere(self, environment_store, stub_library, tmp_path):
+        wheel(tmp_path, "ours", {"ours.py": "secret = True"})
+        requirements = self.asked(
+            stub_library,
+            f"""
+            import atexit, os, shutil
+            from setuptools import setup
+
+            def plant():
+                shutil.rmtree("/build/wheel")
+                os.symlink({str(tmp_path)!r}, "/build/wheel")
+
+            atexit.register(plant)
+            setup(name="linked", version="1.0", py_modules=[])
+            """,
+        )
+        with pytest.raises(ProjectBuildError, match="its result is not usable"):
+            environment_store.ensure(requirements)
+
     def test_what_it_asks_for_is_checked_too(self, environment_store, stub_library):
         requirements = self.asked(
             stub_library, "from setuptools import setup; setup(name='b', install_requires=['x @ file:///etc/passwd'])"

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MAX_JSON_BYTES = 1024 * 1024
@@ -77,31 +78,42 @@ def copy_out(source: int, target: Path, limit_bytes: int) -> None:
     :param source: the folder, open; nobody writes to it any more
     :param target: an empty folder of ours
     :param limit_bytes: of all files together, holes included; what is beyond is left out
+    :raises OSError: our own folder cannot take it
     """
     left, entries = limit_bytes, 0
-    waiting = [(os.dup(source), target, 0)]
+    waiting = [("", 0)]
     while waiting:
-        folder, place, depth = waiting.pop()
+        inside, depth = waiting.pop()
+        for name, is_folder in _listed(source, inside):
+            entries += 1
+            if entries > _MAX_COPIED:
+                return
+            if not is_folder:
+                left -= _copy_file(source, name, target / name, left)
+            elif depth < _MAX_DEPTH:
+                (target / name).mkdir(mode=0o755)
+                waiting.append((f"{name}/", depth + 1))
+
+
+def _listed(source: int, inside: str) -> Iterator[tuple[str, bool]]:
+    """The files and folders in a folder, and whether they are folders. One at a time is open, however many there are."""
+    with suppress(OSError):
+        folder = os.open(inside or ".", _FOLDER, dir_fd=source)
         try:
             with os.scandir(folder) as found:
                 for entry in found:
-                    entries += 1
-                    if entries > _MAX_COPIED:
-                        break
-                    with suppress(OSError, UnicodeError):
-                        if entry.is_dir(follow_symlinks=False) and depth < _MAX_DEPTH:
-                            inner = os.open(entry.name, _FOLDER, dir_fd=folder)
-                            (place / entry.name).mkdir(mode=0o755)
-                            waiting.append((inner, place / entry.name, depth + 1))
-                        elif entry.is_file(follow_symlinks=False):
-                            left -= _copy_file(entry.name, folder, place / entry.name, left)
+                    if entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False):
+                        yield f"{inside}{entry.name}", entry.is_dir(follow_symlinks=False)
         finally:
             os.close(folder)
 
 
-def _copy_file(name: str, folder: int, target: Path, limit_bytes: int) -> int:
-    """Copy a file if it is not too large, and say how large it is."""
-    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+def _copy_file(source: int, name: str, target: Path, limit_bytes: int) -> int:
+    """Copy a file if it can be read and is not too large, and say how large it is."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=source)
+    except OSError:
+        return 0
     with os.fdopen(fd, "rb") as content:
         size = os.fstat(fd).st_size
         if size > limit_bytes:

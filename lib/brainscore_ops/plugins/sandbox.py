@@ -77,7 +77,7 @@ class SandboxMissingError(UnavailableError):
 
 
 class SandboxBrokenError(UnavailableError):
-    """Bubblewrap is there, but could not set the sandbox up: nothing was run in it."""
+    """Bubblewrap is there, but could not set the sandbox up, or what came of it could not be kept: there is no outcome."""
 
     code = "sandbox-broken"
 
@@ -447,8 +447,15 @@ class _Run:
 
     def _hand_out(self) -> None:
         for folder, place in self._writable.items():
-            if place in self._folders:
+            if place not in self._folders:
+                continue
+            try:
                 copy_out(self._folders[place].fd, folder, self._limits.file_bytes)
+            except OSError as error:
+                raise SandboxBrokenError(
+                    f"What was written in the sandbox could not be kept in {folder}: {error.strerror}.",
+                    remedy="Look at the disk and its rights, then run this again.",
+                ) from error
 
     def _watch(self) -> None:
         streams = {_number(self._process.stdout): self._stdout, _number(self._process.stderr): self._stderr}

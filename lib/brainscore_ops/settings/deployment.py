@@ -134,6 +134,7 @@ class SandboxSettings(_Settings):
 
     kind: Literal["bubblewrap", "none"] = "bubblewrap"
     network: bool = False
+    """With it, plugin code reaches whatever this machine does, the services that listen on it included."""
     wall_seconds: PositiveSeconds = 1800
     memory_bytes: PositiveBytes = 4 * GiB
     processes: Annotated[int, Field(gt=0)] = 256

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -86,6 +87,7 @@ class TestMaking:
         assert next_one.path != bare_environment.path
         assert run(sandbox, next_one, "import pytest").reason == "ok"
         current.with_name("aside").replace(current)
+        shutil.rmtree(next_one.path)
 
     def test_without_what_the_library_overrides(self, environment_store):
         never = "iniconfig; python_version < '0'\n"

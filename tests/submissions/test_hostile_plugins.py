@@ -55,12 +55,6 @@ def handing_in(text: str) -> str:
 # What the model does, the code of its failure, and what the reason says.
 HOSTILE = {
     "forks": ("import os\nwhile True:\n    os.fork()", "process-limit", "more than the 64 processes"),
-    "forks-quietly": (
-        ("import os, time\nwhile True:\n    try:\n        os.fork()\n        os.setsid()\n"
-        "    except OSError:\n        time.sleep(0.01)"),
-        "process-limit",
-        "more than the 64 processes",
-    ),
     "fills-the-disk": (
         ("import itertools, os\nfor number in itertools.count():\n"
         "    os.posix_fallocate(os.open(f'/result/{number}', os.O_CREAT | os.O_WRONLY), 0, 1 << 20)\n"),
@@ -89,15 +83,12 @@ HOSTILE = {
     ),
     "hands-in-nan": (handing_in(repr(json.dumps(RESULT).replace("1.0", "NaN"))), "invalid-result", "NaN is no number"),
     "hands-in-much": (handing_in("'[' * 2_000_000"), "invalid-result", "at most 1048576 are expected"),
-    "hands-in-nested": (handing_in("'[' * 100_000 + ']' * 100_000"), "invalid-result", "result.json"),
-    "hands-in-a-huge-number": (handing_in("'9' * 100_000"), "invalid-result", "result.json"),
     "hands-in-anothers": (handing_in(repr(json.dumps(RESULT))), "invalid-result", f"it says it is of '{HONEST}'"),
     "hands-in-a-link": (
         "import os\nos.symlink('/etc/passwd', '/result/result.json')\nos._exit(0)",
         "invalid-result",
         "no file result.json",
     ),
-    "hands-in-a-pipe": ("import os\nos.mkfifo('/result/result.json')\nos._exit(0)", "invalid-result", "no file result.json"),
     "reads-processes": (
         "import glob\nraise RuntimeError([open(path).read() for path in glob.glob('/proc/*/environ')])",
         "scoring-crashed",

@@ -199,6 +199,91 @@ class OutboxMessage(Base):
     last_error: Mapped[Prose | None]
 
 
+class EnvironmentLock(Base):
+    """The exact packages of an environment that scores were computed in: enough to build it again anywhere."""
+
+    __tablename__ = "environment_lock"
+
+    digest: Mapped[Digest] = mapped_column(primary_key=True)
+    """SHA-256 of ``text``: :attr:`ScoreProvenance.environment_digest`."""
+    text: Mapped[Prose]
+    """``name==version`` with hashes for each package, and which Python."""
+    requirements_digest: Mapped[Digest | None] = mapped_column(index=True)
+    """Of what was asked for. A later lock for the same requirements supersedes this one."""
+    recorded_at: Mapped[Moment]
+
+
+class ScoreHistory(Base):
+    """What a rescoring replaced, or failed to replace: nothing that was once on the leaderboard is lost."""
+
+    __tablename__ = "score_history"
+    __table_args__ = (UniqueConstraint("identity", "event", "recorded_at"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    identity: Mapped[Digest]
+    """Of the pair: its present numbers stand in ``score_provenance``."""
+    event: Mapped[Word]
+    """``replaced``: these were the numbers before; ``not-replaced``: this rescoring failed, and the score stayed."""
+    document: Mapped[Document]
+    """Every column of ``score_provenance`` as it was; for a rescoring that failed, its outcome."""
+    recorded_at: Mapped[Moment]
+    """When what the document holds was recorded, or was computed in vain."""
+    at: Mapped[Moment]
+    run_id: Mapped[str | None] = mapped_column(String(100))
+    """The run that replaced it."""
+
+
+class PlanRequest(Base):
+    """A plan that waits, or waited, for a maintainer's approval."""
+
+    __tablename__ = "plan_request"
+
+    digest: Mapped[Digest] = mapped_column(primary_key=True)
+    """Of everything that the plan would do."""
+    subject: Mapped[str] = mapped_column(String(300), index=True)
+    """What it is a plan for: ``benchmark_version Scott2019.concreteness-ridge``. Plans change; what they are for does not."""
+    document: Mapped[Document]
+    """What it would do and what that costs, as it was shown."""
+    requested_at: Mapped[Moment]
+    run_id: Mapped[str | None] = mapped_column(String(100))
+
+
+class Approval(Base):
+    """Somebody's leave to carry out exactly one plan, for a time. Rows are added and never changed."""
+
+    __tablename__ = "approval"
+
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    plan_digest: Mapped[Digest] = mapped_column(ForeignKey("plan_request.digest"), index=True)
+    approved_by: Mapped[Word]
+    approved_at: Mapped[Moment]
+    expires_at: Mapped[Moment]
+
+
+class CanaryScore(Base):
+    """A known pair, scored to see whether anything drifted. It stands on no leaderboard."""
+
+    __tablename__ = "canary_score"
+
+    identity: Mapped[Digest] = mapped_column(primary_key=True)
+    """Of both plugins, the shared code and the environment: when one of them changes, the canary is scored again."""
+    model: Mapped[str] = mapped_column(String(255), index=True)
+    benchmark: Mapped[str] = mapped_column(String(255))
+    state: Mapped[Word]
+    """``scored`` or ``failed``."""
+    value: Mapped[float | None] = mapped_column(Double)
+    reason_code: Mapped[Word | None]
+    reason: Mapped[Prose | None]
+    fault: Mapped[Word | None]
+    model_digest: Mapped[Digest]
+    benchmark_digest: Mapped[Digest]
+    shared_digest: Mapped[Digest]
+    environment_digest: Mapped[Digest | None]
+    library_commit: Mapped[Commit]
+    run_id: Mapped[str | None] = mapped_column(String(100))
+    recorded_at: Mapped[Moment]
+
+
 class ScoreProvenance(Base):
     """What a score was computed from, and the exact numbers. One row for each identity of a pair."""
 
@@ -213,7 +298,14 @@ class ScoreProvenance(Base):
     model_digest: Mapped[Digest]
     benchmark_digest: Mapped[Digest]
     library_commit: Mapped[Commit]
+    shared_digest: Mapped[Digest | None]
+    """Of the code besides both plugins that the score depends on, :meth:`LibraryCode.shared_by`: no part of the identity."""
     environment_digest: Mapped[Digest | None]
+    """Of the lock, which stands in ``environment_lock``."""
+    seed: Mapped[int | None]
+    """Of Python's hashes, as the sandbox set it."""
+    recomputed_from: Mapped[Digest | None]
+    """The identity of the score whose raw value this one was computed from, where no model was run."""
     packages: Mapped[Document] = mapped_column(default=dict)
     """Package → version, in the plugin's environment."""
     state: Mapped[Word]

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from brainscore_ops.plugins.environment import Environment
     from brainscore_ops.plugins.sandbox import Limits, Outcome, Sandbox
 
+HASH_SEED = 0
+"""The seed of Python's hashes: the order of sets of strings is chosen by chance otherwise, and scores with it."""
+
 RESULT = "/result"
 """The folder inside the sandbox that a script may write to."""
 
@@ -46,8 +49,7 @@ def run_script(
         environment={
             "PYTHONPATH": str(checkout),
             "BS_INSTALL_DEPENDENCIES": "no",
-            # The order of sets of strings is chosen by chance otherwise, and scores with it.
-            "PYTHONHASHSEED": "0",
+            "PYTHONHASHSEED": str(HASH_SEED),
         },
         limits=limits,
         on_line=on_line,

@@ -17,9 +17,11 @@ from brainscore_ops.errors import OpsError
 from brainscore_ops.parameters import RunbookParameters
 from brainscore_ops.plugins.environment import Environment, EnvironmentStore
 from brainscore_ops.plugins.layout import PluginKey
+from brainscore_ops.plugins.library_run import HASH_SEED
 from brainscore_ops.plugins.requirements import requirements_for
 from brainscore_ops.plugins.sandbox import Limits, Sandbox
 from brainscore_ops.plugins.scoring import PairFailedError, score_pair
+from brainscore_ops.scoring.locks import keep_lock
 from brainscore_ops.settings import Deployment, load_deployment
 
 if TYPE_CHECKING:
@@ -60,6 +62,10 @@ class PairOutcome(Shown):
     sandboxed: bool
     node: str
     run_id: str | None
+    seed: int | None = None
+    """Of Python's hashes, as the sandbox set it."""
+    recomputed_from: str | None = None
+    """The identity of the score whose raw value this one was computed from, where nothing was run."""
 
     def table(self) -> Table:
         if self.failure is not None:
@@ -88,13 +94,16 @@ def job_of(pair: Pair, *, deployment: Deployment, checkout: Path) -> ScorePairPa
         model_plugin=pair.model_plugin,
         benchmark_plugin=pair.benchmark_plugin,
         checkout=str(checkout),
-        results=str(results_folder(deployment, pair.identity)),
+        results=str(results_folder(deployment, pair.results_key)),
     )
 
 
-def results_folder(deployment: Deployment, identity: str) -> Path:
-    """Where the outcome of a pair is kept, on the file system that workers and driver share."""
-    return deployment.state / "results" / identity
+def results_folder(deployment: Deployment, key: str) -> Path:
+    """Where the outcome of a pair is kept, on the file system that workers and driver share.
+
+    :param key: :attr:`Pair.results_key`
+    """
+    return deployment.state / "results" / key
 
 
 def build_environment(job: ScorePairParameters, run_id: str | None) -> Environment:
@@ -106,7 +115,9 @@ def build_environment(job: ScorePairParameters, run_id: str | None) -> Environme
     plugins = [PluginKey("models", job.model_plugin), PluginKey("benchmarks", job.benchmark_plugin)]
     try:
         requirements = requirements_for(Path(job.checkout), settings.library.package, plugins)
-        return environments_of(settings).ensure(requirements)
+        environment = environments_of(settings).ensure(requirements)
+        keep_lock(settings.state, environment.lock, environment.lock_digest, requirements.digest)
+        return environment
     except OpsError as failure:
         keep_outcome(job, settings, run_id=run_id, failure=failure)
         raise
@@ -176,6 +187,7 @@ def keep_outcome(
         sandboxed=deployment.sandbox.kind != "none",
         node=socket.gethostname(),
         run_id=run_id,
+        seed=HASH_SEED,
     )
     folder = Path(job.results)
     folder.mkdir(parents=True, exist_ok=True)

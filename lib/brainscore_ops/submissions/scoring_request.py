@@ -13,21 +13,21 @@ from brainscore_ops.display import Progress, Shown, Table, number, with_error
 from brainscore_ops.errors import Fault, OpsError, RefusedError, StepFailedError, UnavailableError
 from brainscore_ops.notify.contexts import Delayed, Scored
 from brainscore_ops.notify.contexts import PairOutcome as MailedPair
-from brainscore_ops.plugins.catalogue import Catalogue, read_catalogue
 from brainscore_ops.plugins.changes import analyse_changes
-from brainscore_ops.plugins.digest import plugin_digests
+from brainscore_ops.plugins.library_code import LibraryCode, read_library_code
 from brainscore_ops.plugins.metadata import Metadata, read_metadata
 from brainscore_ops.plugins.tree import GitTree
 from brainscore_ops.scoring.cluster import Execute, open_cluster, run_jobs
+from brainscore_ops.scoring.existing import private_models, read_existing
+from brainscore_ops.scoring.locks import record_locks
 from brainscore_ops.scoring.pair import PairOutcome, forget_outcome, job_of, keep_outcome, kept_outcome, results_folder
 from brainscore_ops.scoring.plan import ChangedPlugins, Plan, plan_pairs
 from brainscore_ops.scoring.recording import (
     RECORDING_LOCK,
     Origin,
     Origins,
-    private_models,
+    Recorded,
     record_outcomes,
-    settled_identities,
 )
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import LIBRARY_ACCOUNT, find_or_create_user
@@ -139,24 +139,23 @@ def find_target(context: Context, pull_request: int | None, commit: str) -> Targ
 
 def make_plan(context: Context, target: Target) -> Plan:
     """The pairs that the change calls for, and that are not settled."""
-    tree = GitTree(context.mirror.path, target.commit)
-    catalogue = read_catalogue(tree, context.library)
+    code = read_code(context, target.commit)
     with context.database.session() as session:
-        settled = settled_identities(session)
-        private = private_models(session, context.deployment.library.domain)
-        private |= {
-            name for life in _lives(context, session) if not life.public for name in life.identifiers.get("models", ())
-        }
-    plugins = [plugin for plugin in catalogue.plugins if plugin.type in {"models", "benchmarks"}]
-    digests = plugin_digests(tree, context.library, plugins)
-    return plan_pairs(
-        catalogue,
-        library_commit=target.commit,
-        digests={(plugin.type, plugin.name): digest for plugin, digest in digests.items()},
-        changed=_changed(context, target, catalogue),
-        settled=settled,
-        private_models=private,
-    )
+        existing = read_existing(session)
+        private = find_private_models(context, session)
+    return plan_pairs(code, changed=_changed(context, target, code), existing=existing, private_models=private)
+
+
+def read_code(context: Context, commit: str) -> LibraryCode:
+    """The library's code at a commit of its mirror."""
+    return read_library_code(GitTree(context.mirror.path, commit), context.library, commit)
+
+
+def find_private_models(context: Context, session: Session) -> set[str]:
+    """The models that are scored for their owners alone, those that have no row yet among them."""
+    return private_models(session, context.deployment.library.domain) | {
+        name for life in _lives(context, session) if not life.public for name in life.identifiers.get("models", ())
+    }
 
 
 def compute_pairs(context: Context, plan: Plan, execute: Execute, progress: Progress | None = None) -> ScoringReport:
@@ -167,37 +166,44 @@ def compute_pairs(context: Context, plan: Plan, execute: Execute, progress: Prog
     :param execute: how a worker executes the ``score_pair`` notebook with given parameters
     """
     deployment = context.deployment
-    pairs = {pair.identity: pair for pair in plan.pairs}
-    done = {identity: outcome for identity in pairs if (outcome := _settled_outcome(context, identity)) is not None}
-    todo = [pair for identity, pair in pairs.items() if identity not in done]
+    pairs = {pair.results_key: pair for pair in plan.pairs}
+    done = {key: outcome for key in pairs if (outcome := _settled_outcome(context, key)) is not None}
+    todo = [pair for key, pair in pairs.items() if key not in done]
     progress = progress or Progress("pairs", len(pairs))
     progress.advance(len(done))
     if todo:
         checkout = context.checkout(plan.library_commit)
-        jobs = {pair.identity: job_of(pair, deployment=deployment, checkout=checkout) for pair in todo}
-        for identity in jobs:  # the outcome of an earlier try is not this one's
-            forget_outcome(results_folder(deployment, identity))
+        jobs = {pair.results_key: job_of(pair, deployment=deployment, checkout=checkout) for pair in todo}
+        for key in jobs:  # the outcome of an earlier try is not this one's
+            forget_outcome(results_folder(deployment, key))
 
-        def on_done(identity: str, error: str) -> None:
-            outcome = kept_outcome(results_folder(deployment, identity))
+        def on_done(key: str, error: str) -> None:
+            outcome = kept_outcome(results_folder(deployment, key))
             if outcome is None:
                 lost = StepFailedError(f"its run came to no end: {error or 'it left no outcome'}", code="worker-lost")
-                outcome = keep_outcome(jobs[identity], deployment, run_id=None, failure=lost)
-            done[identity] = outcome
+                outcome = keep_outcome(jobs[key], deployment, run_id=None, failure=lost)
+            done[key] = outcome
             progress.advance(1, f"{outcome.model} on {outcome.benchmark}: {outcome.state}")
 
         with open_cluster(deployment, len(todo)) as client:
             run_jobs(client, execute, {name: job.model_dump() for name, job in jobs.items()}, on_done)
-    return ScoringReport(tuple(done[identity] for identity in pairs))
+    return ScoringReport(tuple(done[key] for key in pairs))
 
 
-def record(context: Context, target: Target, plan: Plan, report: ScoringReport) -> None:
-    """Write the outcomes into the database, each once, and with them what models and benchmarks say of themselves."""
+def record(context: Context, target: Target, plan: Plan, report: ScoringReport) -> Recorded:
+    """Write the outcomes into the database, each once, with the locks of the environments that they were computed in, and what
+    models and benchmarks say of themselves.
+    """
     outcomes = dict(zip((pair.identity for pair in plan.pairs), report.pairs, strict=True))
-    metadata = _metadata(context, target, plan)
+    code = read_code(context, plan.library_commit)
+    locks = {outcome.environment_digest for outcome in report.pairs if outcome.environment_digest}
+    metadata = _metadata(context, target, plan, code)
     with context.database.lock(RECORDING_LOCK), context.database.session() as session:
-        record_outcomes(session, plan, outcomes, _origins(context, session), target.submission)
+        record_locks(session, context.deployment.state, locks)
+        origins = _origins(context, session)
+        recorded = record_outcomes(session, code, plan.pairs, outcomes, origins, target.submission, context.run_id)
         store_metadata(session, metadata, context.deployment.library.domain)
+        return recorded
 
 
 def conclude(context: Context, target: Target, plan: Plan, report: ScoringReport) -> mail.Delivered:
@@ -280,11 +286,10 @@ def _as_error(row: ScoreProvenance) -> OpsError:
     )
 
 
-def _metadata(context: Context, target: Target, plan: Plan) -> Metadata:
+def _metadata(context: Context, target: Target, plan: Plan, code: LibraryCode) -> Metadata:
     """Of all that changed, and of all that the plan scores: its rows may have had to wait for a score."""
-    tree = GitTree(context.mirror.path, target.commit)
-    catalogue = read_catalogue(tree, context.library)
-    changed = _changed(context, target, catalogue)
+    catalogue = code.catalogue
+    changed = _changed(context, target, code)
     pairs = (*plan.pairs, *plan.known)
     models = catalogue.models.keys() & {*changed.models, *(pair.model for pair in pairs)}
     benchmarks = catalogue.benchmarks.keys() & {*changed.benchmarks, *(pair.benchmark for pair in pairs)}
@@ -292,12 +297,13 @@ def _metadata(context: Context, target: Target, plan: Plan) -> Metadata:
         models, benchmarks = set(catalogue.models), set(catalogue.benchmarks)
     plugins = {catalogue.plugin_of_model(name) for name in models}
     plugins |= {catalogue.plugin_of_benchmark(name) for name in benchmarks}
-    return read_metadata(tree, catalogue, plugins)
+    return read_metadata(GitTree(context.mirror.path, target.commit), catalogue, plugins)
 
 
-def _changed(context: Context, target: Target, catalogue: Catalogue) -> ChangedPlugins:
+def _changed(context: Context, target: Target, code: LibraryCode) -> ChangedPlugins:
     if target.base is None:
         return ChangedPlugins(everything=True)
+    catalogue = code.catalogue
     plugins = set(analyse_changes(context.mirror.path, target.base, target.commit, context.library).plugins)
     return ChangedPlugins(
         models=frozenset(model for model in catalogue.models if catalogue.plugin_of_model(model) in plugins),
@@ -307,8 +313,8 @@ def _changed(context: Context, target: Target, catalogue: Catalogue) -> ChangedP
     )
 
 
-def _settled_outcome(context: Context, identity: str) -> PairOutcome | None:
-    outcome = kept_outcome(results_folder(context.deployment, identity))
+def _settled_outcome(context: Context, key: str) -> PairOutcome | None:
+    outcome = kept_outcome(results_folder(context.deployment, key))
     worth_another_try = outcome is not None and outcome.failure and outcome.failure["fault"] != Fault.SUBMISSION
     return None if worth_another_try else outcome
 

@@ -17,6 +17,7 @@ from brainscore_ops.errors import OpsError, UsageError
 
 # Each command is imported when it is used, so that one that needs little starts at once.
 COMMANDS = {
+    "approve": ("plans", "approve"),
     "catalog": ("library", "catalog"),
     "changes": ("library", "changes"),
     "db": ("db", "db"),
@@ -26,6 +27,8 @@ COMMANDS = {
     "environments": ("environments", "environments"),
     "event": ("event", "event"),
     "gate": ("submissions", "gate"),
+    "plan": ("plans", "plan"),
+    "reproduce": ("plans", "reproduce"),
     "run": ("run", "run"),
     "runs": ("runs", "runs"),
     "scores": ("scores", "scores"),

@@ -281,7 +281,8 @@ class CanaryScore(Base):
     environment_digest: Mapped[Digest | None]
     library_commit: Mapped[Commit]
     run_id: Mapped[str | None] = mapped_column(String(100))
-    recorded_at: Mapped[Moment]
+    checked_at: Mapped[Moment]
+    """When all that it depends on was last found to be so."""
 
 
 class ScoreProvenance(Base):

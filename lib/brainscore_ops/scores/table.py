@@ -40,13 +40,16 @@ COLUMNS = {
     "identity": "str",  # of what it was computed from; this and the next two are missing for scores from before this system
     "library_commit": "str",
     "run": "str",  # the run of score_pair that is its record
+    "score_id": "Int64",  # its row in brainscore_score; missing for a failure that has none
     "model_id": "int64",  # the rows of the database that it belongs to
     "benchmark_id": "int64",  # the benchmark's instance, that is: its version
 }
 """Every column of :func:`score_table` and its dtype; what is missing is NaN, or NA in ``version``."""
 
 
-def score_table(source: Database | Session, *, domain: str, public_only: bool = True) -> pd.DataFrame:
+def score_table(
+    source: Database | Session, *, domain: str, public_only: bool = True, superseded: bool = False
+) -> pd.DataFrame:
     """The scores and failures of a domain, sorted by model, benchmark and version.
 
     Where a pair was scored several times, the newest outcome counts; a failure that the infrastructure is to blame for counts
@@ -55,12 +58,13 @@ def score_table(source: Database | Session, *, domain: str, public_only: bool = 
 
     :param domain: what the database calls it: ``vision``
     :param public_only: leave out what only its owner and the staff may see
+    :param superseded: also the outcomes of plugins' earlier code, which stand beside the one that counts
     :returns: a data frame with the columns :data:`COLUMNS`
     """
     import pandas as pd
 
     with nullcontext(source) if isinstance(source, Session) else source.session() as session:
-        rows = session.execute(_newest_outcomes(domain, public_only=public_only)).all()
+        rows = session.execute(_outcomes(domain, public_only=public_only, superseded=superseded)).all()
     table = pd.DataFrame.from_records([tuple(row) for row in rows], columns=list(COLUMNS))
     numbers = [name for name, dtype in COLUMNS.items() if dtype == "float64"]
     # Whatever an old database holds: a number that is not finite is none.
@@ -72,7 +76,7 @@ def score_table(source: Database | Session, *, domain: str, public_only: bool = 
     return table.astype(COLUMNS)
 
 
-def _newest_outcomes(domain: str, *, public_only: bool) -> Select[Any]:
+def _outcomes(domain: str, *, public_only: bool, superseded: bool) -> Select[Any]:
     outcome = _ranked_outcomes()
     benchmark, instance = BenchmarkType, BenchmarkInstance
     public = and_(Model.public, benchmark.visible)
@@ -96,6 +100,7 @@ def _newest_outcomes(domain: str, *, public_only: bool) -> Select[Any]:
         "identity": outcome.c.identity,
         "library_commit": outcome.c.library_commit,
         "run": outcome.c.run,
+        "score_id": outcome.c.score_id,
         "model_id": Model.id,
         "benchmark_id": instance.id,
     }
@@ -105,9 +110,11 @@ def _newest_outcomes(domain: str, *, public_only: bool) -> Select[Any]:
         .join(Model, Model.id == outcome.c.model_id)
         .join(instance, instance.id == outcome.c.benchmark_id)
         .join(benchmark, benchmark.identifier == instance.benchmark_type_id)
-        .where(outcome.c.place == 1, Model.domain == domain, benchmark.domain == domain)
-        .order_by(Model.name, benchmark.identifier, instance.version, Model.id, instance.id)
+        .where(Model.domain == domain, benchmark.domain == domain)
+        .order_by(Model.name, benchmark.identifier, instance.version, Model.id, instance.id, outcome.c.place)
     )
+    if not superseded:
+        statement = statement.where(outcome.c.place == 1)
     return statement.where(public) if public_only else statement
 
 

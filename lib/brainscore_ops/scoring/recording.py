@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, Score
 from brainscore_ops.database.ops_tables import ScoreHistory, ScoreProvenance, now
+from brainscore_ops.display import Shown, Table
 from brainscore_ops.scoring.existing import document_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Origins:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Recorded(Shown):
     """What a recording did."""
 
     written: int = 0
@@ -60,6 +61,15 @@ class Recorded:
     """Of those written: that took the place of an earlier outcome, which is in the history now."""
     not_replaced: int = 0
     """Rescorings that failed: the score that there was has stayed."""
+
+    def table(self) -> Table:
+        return Table(
+            f"{self.written} outcomes recorded",
+            [
+                ("in the place of earlier ones, which are in the history", self.replaced or None),
+                ("rescorings that failed, whose earlier score stays", self.not_replaced or None),
+            ],
+        )
 
 
 def record_outcomes(

@@ -105,6 +105,8 @@ class MailSettings(SecretSettings):
     """The From address of every mail."""
     website: str = ""
     """The start of the links in mails; without one, mails link to the pull request alone."""
+    records: str = ""
+    """Where the outputs folder is served, for links to records in mails; without one, mails name the run."""
 
 
 class GateSettings(_Settings):
@@ -160,6 +162,19 @@ class ScoringSettings(_Settings):
 
     cluster: Literal["local"] = "local"
     workers: Annotated[int, Field(gt=0)] = 2
+    approval_over_hours: Annotated[float, Field(ge=0)] = 24.0
+    """A plan that is estimated to take more hours of computing waits for a maintainer's approval."""
+
+
+class CanarySettings(_Settings):
+    """A pair whose score is known: it is scored again whenever what it depends on changes."""
+
+    model: str
+    benchmark: str
+    expected: Annotated[float, Field(allow_inf_nan=False)]
+    """The score, as the leaderboard has it."""
+    tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    """The greatest difference that is no drift."""
 
 
 class RunSettings(_Settings):
@@ -206,6 +221,8 @@ class Deployment(_Settings):
     sandbox: SandboxSettings = SandboxSettings()
     environments: EnvironmentSettings = EnvironmentSettings()
     scoring: ScoringSettings = ScoringSettings()
+    canaries: tuple[CanarySettings, ...] = ()
+    """While one of them drifts, nothing is published."""
     runs: RunSettings = RunSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     workspace: Workspace

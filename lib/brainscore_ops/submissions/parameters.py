@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -9,6 +10,8 @@ from pydantic import Field, field_validator
 from brainscore_ops.notify.errors import BadRecipientError
 from brainscore_ops.notify.messages import mail_address
 from brainscore_ops.parameters import RunbookParameters
+
+COMMIT_PATTERN = r"^([0-9a-f]{40})?$"
 
 
 class IntakeParameters(RunbookParameters):
@@ -67,8 +70,51 @@ class ScorePluginsParameters(RunbookParameters):
     commit: str = Field(
         "",
         description="without a pull request: the library's commit to score; by default the newest",
-        pattern=r"^([0-9a-f]{40})?$",
+        pattern=COMMIT_PATTERN,
     )
+
+
+class RescoreParameters(RunbookParameters):
+    """What ``rescore`` is told. Conditions that are given have to hold at once."""
+
+    models: list[str] = Field([], description="models, by identifier; private ones only where they are named here")
+    benchmarks: list[str] = Field([], description="benchmarks, by identifier; with models, the pairs of both")
+    pairs: list[tuple[str, str]] = Field([], description="exact pairs besides: [[model, benchmark], …]")
+    failed: str = Field("", description="only what failed for this reason: its code, or words of its message")
+    stale: bool = Field(False, description="only what was computed with older shared code or in an older environment")
+    before: datetime | None = Field(
+        None, description="only what was recorded before this moment; by default, what was computed at another commit"
+    )
+    commit: str = Field(
+        "", description="the library's commit to score at; by default the newest", pattern=COMMIT_PATTERN
+    )
+
+    @field_validator("before")
+    @classmethod
+    def _has_a_zone(cls, before: datetime | None) -> datetime | None:
+        return before.replace(tzinfo=UTC) if before is not None and before.tzinfo is None else before
+
+
+class BenchmarkVersionParameters(RunbookParameters):
+    """What ``benchmark_version`` is told."""
+
+    benchmark: str = Field(description="the benchmark's identifier")
+    raw_unchanged: bool = Field(
+        False, description="your word that the new version measures what the old one did: only its ceiling changed"
+    )
+    checks: int = Field(
+        3, description="how many models the new version is run on, to see whether that is so", ge=1, le=100
+    )
+    tolerance: float = Field(
+        1e-6, description="the greatest relative difference from what their stored scores foretell", gt=0, le=0.01
+    )
+    commit: str = Field("", description="the library's commit; by default the newest", pattern=COMMIT_PATTERN)
+
+
+class CanariesParameters(RunbookParameters):
+    """What ``canaries`` is told."""
+
+    commit: str = Field("", description="the library's commit; by default the newest", pattern=COMMIT_PATTERN)
 
 
 class PublishParameters(RunbookParameters):

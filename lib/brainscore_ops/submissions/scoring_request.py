@@ -14,6 +14,7 @@ from brainscore_ops.errors import Fault, OpsError, RefusedError, StepFailedError
 from brainscore_ops.notify.contexts import Delayed, Scored
 from brainscore_ops.notify.contexts import PairOutcome as MailedPair
 from brainscore_ops.plugins.changes import analyse_changes
+from brainscore_ops.plugins.git import find_commit
 from brainscore_ops.plugins.library_code import LibraryCode, read_library_code
 from brainscore_ops.plugins.metadata import Metadata, read_metadata
 from brainscore_ops.plugins.tree import GitTree
@@ -21,7 +22,7 @@ from brainscore_ops.scoring.cluster import Execute, open_cluster, run_jobs
 from brainscore_ops.scoring.existing import private_models, read_existing
 from brainscore_ops.scoring.locks import record_locks
 from brainscore_ops.scoring.pair import PairOutcome, forget_outcome, job_of, keep_outcome, kept_outcome, results_folder
-from brainscore_ops.scoring.plan import ChangedPlugins, Plan, plan_pairs
+from brainscore_ops.scoring.plan import ChangedPlugins, Pair, Plan, plan_pairs
 from brainscore_ops.scoring.recording import (
     RECORDING_LOCK,
     Origin,
@@ -31,12 +32,14 @@ from brainscore_ops.scoring.recording import (
 )
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import LIBRARY_ACCOUNT, find_or_create_user
-from brainscore_ops.submissions.life import State, find_life, move, note
+from brainscore_ops.submissions.life import State, find_life, life_of_pull_request, move, note, submission_of
 from brainscore_ops.submissions.merging import record_merge
 from brainscore_ops.submissions.metadata import store_metadata
 from brainscore_ops.submissions.pull_requests import follow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sqlalchemy.orm import Session
 
     from brainscore_ops.submissions.context import Context
@@ -137,6 +140,17 @@ def find_target(context: Context, pull_request: int | None, commit: str) -> Targ
     return Target(commit=merged.merge_sha, base=merged.base_sha, submission=submission)
 
 
+def preview_target(context: Context, pull_request: int | None, commit: str) -> Target:
+    """The same for a plan that is only looked at: nothing is recorded, and the pull request need not be merged."""
+    if pull_request is None:
+        return find_target(context, None, commit)
+    pull = context.forge.pull_request(pull_request)
+    context.mirror.fetch()
+    head = pull.merge_sha if pull.merged and pull.merge_sha else pull.head_sha
+    base = find_commit(context.mirror.path, f"{head}^") if head == pull.merge_sha else pull.base_sha
+    return Target(commit=head, base=base, submission=submission_of(context, pull_request))
+
+
 def make_plan(context: Context, target: Target) -> Plan:
     """The pairs that the change calls for, and that are not settled."""
     code = read_code(context, target.commit)
@@ -195,14 +209,33 @@ def record(context: Context, target: Target, plan: Plan, report: ScoringReport) 
     models and benchmarks say of themselves.
     """
     outcomes = dict(zip((pair.identity for pair in plan.pairs), report.pairs, strict=True))
-    code = read_code(context, plan.library_commit)
-    locks = {outcome.environment_digest for outcome in report.pairs if outcome.environment_digest}
-    metadata = _metadata(context, target, plan, code)
+    metadata = _metadata(context, target, plan, read_code(context, plan.library_commit))
+    return record_all(context, plan.library_commit, plan.pairs, outcomes, target.submission, metadata)
+
+
+def record_all(
+    context: Context,
+    commit: str,
+    pairs: Sequence[Pair],
+    outcomes: Mapping[str, PairOutcome],
+    submission: int | None,
+    metadata: Metadata | None = None,
+) -> Recorded:
+    """Write the outcomes of pairs into the database in one transaction.
+
+    :param commit: the library's, that the pairs were scored at
+    :param outcomes: a pair's identity → what became of it
+    :param submission: what they were scored for
+    :param metadata: what models and benchmarks say of themselves, to be stored with them
+    """
+    code = read_code(context, commit)
+    locks = {outcome.environment_digest for outcome in outcomes.values() if outcome.environment_digest}
     with context.database.lock(RECORDING_LOCK), context.database.session() as session:
         record_locks(session, context.deployment.state, locks)
         origins = _origins(context, session)
-        recorded = record_outcomes(session, code, plan.pairs, outcomes, origins, target.submission, context.run_id)
-        store_metadata(session, metadata, context.deployment.library.domain)
+        recorded = record_outcomes(session, code, pairs, outcomes, origins, submission, context.run_id)
+        if metadata is not None:
+            store_metadata(session, metadata, context.deployment.library.domain)
         return recorded
 
 
@@ -211,7 +244,7 @@ def conclude(context: Context, target: Target, plan: Plan, report: ScoringReport
 
     :raises ScoringDelayedError: where pairs failed for no reason of their own: a later run tries these again
     """
-    late = _delay(report)
+    late = delay_of(report)
     rows: list[ScoreProvenance] = []
     pull_request = None
     if target.submission is not None:
@@ -232,7 +265,8 @@ def conclude(context: Context, target: Target, plan: Plan, report: ScoringReport
     return delivered
 
 
-def _delay(report: ScoringReport) -> ScoringDelayedError | None:
+def delay_of(report: ScoringReport) -> ScoringDelayedError | None:
+    """What to raise for pairs that failed for no reason of their own; None where there are none."""
     failures = [pair.failure for pair in report.delayed if pair.failure]
     if not failures:
         return None
@@ -242,6 +276,13 @@ def _delay(report: ScoringReport) -> ScoringDelayedError | None:
         remedy="Mend what the records of these pairs name, and run this again: it computes what is missing.",
         log=failures[0]["log"],
     )
+
+
+def insist_on_all(report: ScoringReport) -> ScoringReport:
+    """:raises ScoringDelayedError: where pairs failed for no reason of their own: a later run tries these again"""
+    if (late := delay_of(report)) is not None:
+        raise late
+    return report
 
 
 def _rows(session: Session, plan: Plan) -> list[ScoreProvenance]:

@@ -74,7 +74,7 @@ def upgrade() -> None:
         sa.Column("environment_digest", sa.String(length=64), nullable=True),
         sa.Column("library_commit", sa.String(length=40), nullable=False),
         sa.Column("run_id", sa.String(length=100), nullable=True),
-        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("checked_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("identity", name="canary_score_pkey"),
     )
     op.create_index("canary_score_model_idx", "canary_score", ["model"])

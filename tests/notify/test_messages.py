@@ -104,6 +104,16 @@ def test_scores_come_with_error_and_ceiling_and_failures_with_a_reason() -> None
     assert render(Scored(**BASE, scores=(PairOutcome("m", "b", 0.5),))).subject == "Scored: minilm"
 
 
+def test_a_failure_names_its_record_with_a_link_where_records_are_served() -> None:
+    failed = PairOutcome("minilm", "fmri", reason="no regions", run_id="20261124-score_pair-1")
+    rendered = render(Scored(**BASE, scores=(failed,)))
+    assert "Record: run 20261124-score_pair-1" in rendered.text
+    served = replace(failed, record_url=f"{WEBSITE}/records/score_pair/1.ipynb")
+    rendered = render(Scored(**BASE, scores=(served,)))
+    assert f"Record: {WEBSITE}/records/score_pair/1.ipynb" in rendered.text
+    assert f'href="{WEBSITE}/records/score_pair/1.ipynb"' in rendered.html
+
+
 def test_what_strangers_write_is_no_markup_and_no_link() -> None:
     mail = Delayed(
         submission_name="<img src=x>", submitter="<b>Ada", pull_request_url="javascript:alert(1)", step="s", reason="r"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from brainscore_ops.scores.history import score_history
 from brainscore_ops.scores.leaderboard import leaderboard
 
 if TYPE_CHECKING:
@@ -162,3 +163,26 @@ def test_the_document_is_the_same_until_a_score_changes(world: World, board_of, 
 
     world.score("m", b("one"), 0.6)
     assert board_of().revision != first.revision
+
+
+def test_a_failure_on_a_benchmark_that_nothing_was_scored_on_yet_is_told_all_the_same(
+    world: World, board_of, b
+) -> None:
+    world.model("m")
+    world.model("hidden", public=False)
+    world.failure("m", b("new"), "it has no stimuli", version=None)
+    world.failure("hidden", b("new"), "it has no stimuli", version=None)
+    [failure] = board_of().failures
+    assert (failure.model, failure.benchmark, failure.reason) == ("m", b("new"), "it has no stimuli")
+    assert json.loads(board_of().to_json())["failures"][0]["reason"] == "it has no stimuli"
+
+
+def test_a_score_of_changed_code_counts_and_the_former_one_stays_in_the_history(world: World, board_of, b) -> None:
+    world.benchmark(b("one"))
+    world.model("m")
+    world.score("m", b("one"), 0.4)
+    world.score("m", b("one"), 0.6)
+    assert row(board_of(), "m").cells[0].value == 0.6
+    with world.database.session() as session:
+        history = score_history(session, domain=world.domain, model="m")
+    assert [(entry["value"], entry["place"]) for entry in history] == [(0.6, "counts"), (0.4, "superseded")]

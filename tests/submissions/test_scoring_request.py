@@ -1,14 +1,22 @@
 """What is planned and recorded of the scores, with outcomes written by hand: the computation itself is tested elsewhere."""
 
 import dataclasses
+from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, Score
-from brainscore_ops.database.ops_tables import ScoreProvenance
+from brainscore_ops.database.ops_tables import Approval, OutboxMessage, ScoreHistory, ScoreProvenance
+from brainscore_ops.scoring.approvals import (
+    ApprovalExpiredError,
+    ApprovalMissingError,
+    ApprovalOfAnotherPlanError,
+    approve,
+)
 from brainscore_ops.scoring.pair import PairOutcome
-from brainscore_ops.submissions import scoring_request
+from brainscore_ops.scoring.recording import record_outcomes
+from brainscore_ops.submissions import rescoring, scoring_request
 from brainscore_ops.submissions.life import submission_of, timeline
 from brainscore_ops.submissions.scoring_request import ScoringDelayedError, ScoringReport
 
@@ -132,3 +140,91 @@ def test_the_scores_stand_on_the_pull_request_too(house):
     record(house, number, outcome)
     comments = [comment.body for comment in house.context.forge._repository.get_pull(number).get_issue_comments()]
     assert any("0.500 ± 0.100" in comment for comment in comments)
+
+
+def test_a_failure_is_mailed_once_with_its_record(house):
+    number = house.merged(model_files("mailed"))
+    submission = record(house, number, lambda pair: outcome(pair, CRASHED))
+    target, plan = planned(house, number)
+    scoring_request.conclude(house.context, target, plan, ScoringReport(()))
+    told = [mail for mail in rows(house, OutboxMessage, submission_id=submission) if mail.template == "scored"]
+    assert len(told) == 1
+    assert told[0].text.count("It crashed") + told[0].text.count("it crashed") == 2
+
+
+def test_a_thousand_outcomes_recorded_twice_are_a_thousand_rows(house):
+    number = house.merged(model_files("many"))
+    target, plan = planned(house, number)
+    [pair, *_] = plan.pairs
+    pairs = tuple(
+        dataclasses.replace(pair, model=f"many-{number}", identity=f"{number:064x}") for number in range(1000)
+    )
+    many = dataclasses.replace(plan, pairs=pairs)
+    code = scoring_request.read_code(house.context, target.commit)
+    held = dataclasses.replace(code.catalogue, models={each.model: pair.model_plugin for each in pairs})
+    outcomes = {each.identity: outcome(each) for each in pairs}
+    for expected in (1000, 0):
+        with house.context.database.session() as session:
+            origins = scoring_request._origins(house.context, session)
+            found = record_outcomes(
+                session, dataclasses.replace(code, catalogue=held), many.pairs, outcomes, origins, None
+            )
+        assert found.written == expected
+    models = {model.name for model in rows(house, Model)}
+    assert models >= {each.model for each in pairs}
+    assert len([score for score in rows(house, Score) if score.provenance in outcomes]) == 1000
+
+
+def test_a_rescoring_that_fails_leaves_the_score_and_a_trace(house):
+    number = house.merged(model_files("rescored"))
+    record(house, number, outcome)
+    target, _ = planned(house, number)
+    wanted = rescoring.asked_for(models=["rescored"], before="2100-01-01T00:00:00+00:00")
+    plan = rescoring.plan_rescoring(house.context, target, wanted)
+    before = {row.identity: row.recorded_at for row in rows(house, ScoreProvenance, model="rescored")}
+    for _ in range(2):
+        report = ScoringReport(tuple(outcome(pair, CRASHED) for pair in plan.pairs))
+        scoring_request.record(house.context, target, plan, report)
+    after = rows(house, ScoreProvenance, model="rescored")
+    assert {row.state for row in after} == {"scored"}
+    assert {row.identity: row.recorded_at for row in after} == before
+    traces = [trace for trace in rows(house, ScoreHistory) if trace.identity in before]
+    assert [trace.event for trace in traces] == ["not-replaced"] * len(before)
+    assert traces[0].document["message"] == "it crashed"
+
+
+def test_a_plan_over_the_limit_waits_for_an_approval_and_the_submission_says_so(house):
+    number = house.merged(model_files("costly"))
+    target, plan = planned(house, number)
+    scoring = house.context.deployment.scoring.model_copy(update={"approval_over_hours": 0.0})
+    strict = dataclasses.replace(
+        house.context, deployment=house.context.deployment.model_copy(update={"scoring": scoring})
+    )
+    cost = rescoring.cost_of(strict, plan.pairs)
+    with pytest.raises(ApprovalMissingError, match="waits for a maintainer"):
+        rescoring.insist_for_target(strict, target, plan, cost)
+    found = timeline(house.context.database, target.submission)
+    assert (found.state, found.reason_code, found.fault) == ("merged", "approval-missing", "operator")
+
+    with house.context.database.session() as session:
+        approve(session, plan.digest, by="grace", lasting=timedelta(hours=1))
+    assert rescoring.insist_for_target(strict, target, plan, cost).approved_by == "grace"
+    # What is left of an approved plan is approved; what is added is not.
+    left = dataclasses.replace(plan, pairs=plan.pairs[:1])
+    assert rescoring.insist_for_target(strict, target, left, cost).approved_by == "grace"
+    more = dataclasses.replace(plan, pairs=(*plan.pairs, dataclasses.replace(plan.pairs[0], identity="f" * 64)))
+    with pytest.raises(ApprovalOfAnotherPlanError):
+        rescoring.insist_for_target(strict, target, more, cost)
+
+    with house.context.database.session() as session:
+        session.execute(update(Approval).values(expires_at=Approval.approved_at))
+    with pytest.raises(ApprovalExpiredError, match="grace"):
+        rescoring.insist_for_target(strict, target, plan, cost)
+
+
+def test_a_plan_of_a_pull_request_is_seen_before_it_is_merged(house):
+    number = house.proposed(model_files("previewed"))
+    target = scoring_request.preview_target(house.context, number, "")
+    found = scoring_request.make_plan(house.context, target)
+    assert {pair.model for pair in found.pairs} == {"previewed"}
+    assert timeline(house.context.database, target.submission).state == "proposed"

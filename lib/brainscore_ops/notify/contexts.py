@@ -107,6 +107,10 @@ class PairOutcome:
     ceiling: float | None = None
     reason: str = ""
     """Why there is no score."""
+    run_id: str = ""
+    """The run that is its record."""
+    record_url: str = ""
+    """Where the record can be read; empty where records are not served."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, ModelMeta, Reference
+from brainscore_ops.database.ops_tables import ScoreProvenance, SubmissionLife
 from brainscore_ops.display import Shown, Table, number, with_error
-from brainscore_ops.scores.table import score_table
+from brainscore_ops.scores.table import FAILED, score_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -80,6 +81,17 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """A model that failed on a benchmark that has no column, because nothing has been scored on it yet."""
+
+    model: str
+    benchmark: str
+    reason: str
+    computed_at: str | None = None
+    """ISO 8601, UTC."""
+
+
+@dataclass(frozen=True)
 class Row:
     """A model."""
 
@@ -108,6 +120,8 @@ class Leaderboard(Shown):
     """By average, the best first; those without one at the end, by name."""
     as_of: str | None = None
     """When the newest of its scores was computed: ISO 8601, UTC. None without scores."""
+    failures: tuple[Failure, ...] = ()
+    """Those that stand in no cell."""
 
     @cached_property
     def benchmarks(self) -> tuple[Benchmark, ...]:
@@ -153,6 +167,7 @@ class Leaderboard(Shown):
             "average": RULE,
             "groups": [asdict(group) for group in self.groups],
             "models": [self._model(row) for row in self.rows],
+            "failures": [asdict(failure) for failure in self.failures],
         }
 
     def _model(self, row: Row) -> dict[str, Any]:
@@ -185,6 +200,7 @@ def leaderboard(source: Database | Session, *, domain: str) -> Leaderboard:
         tree = _tree(session, domain)
         facts = _model_facts(session, domain)
         scores = score_table(session, domain=domain)
+        failures = _failures_without_column(session, domain)
     columns = {node.instance_id for node in _leaves(tree)}
     scores = scores[scores["benchmark_id"].isin(columns)]
     groups = tuple(_groups(tree, (), _ceilings(scores)))
@@ -193,7 +209,8 @@ def leaderboard(source: Database | Session, *, domain: str) -> Leaderboard:
     for score in scores.itertuples():
         cells[score.model_id][score.benchmark] = _cell(score)
     rows = [_row(tree, groups, cells[model_id], facts[model_id]) for model_id in cells]
-    return Leaderboard(domain=domain, groups=groups, rows=_ranked(rows), as_of=_moment(scores["computed_at"].max()))
+    as_of = _moment(scores["computed_at"].max())
+    return Leaderboard(domain=domain, groups=groups, rows=_ranked(rows), as_of=as_of, failures=failures)
 
 
 @dataclass(frozen=True)
@@ -280,6 +297,23 @@ def _with_ceiling(benchmark: Benchmark, ceilings: Mapping[str, tuple[float, floa
         return benchmark
     ceiling, error = ceilings[benchmark.identifier]
     return replace(benchmark, ceiling=ceiling, ceiling_error=error)
+
+
+def _failures_without_column(session: Session, domain: str) -> tuple[Failure, ...]:
+    """Public models that failed on benchmarks of which no version is known: they failed before it was told."""
+    source = ScoreProvenance
+    known = select(BenchmarkInstance.id).where(BenchmarkInstance.benchmark_type_id == source.benchmark).exists()
+    rows = session.execute(
+        select(source.model, source.benchmark, source.reason, source.recorded_at)
+        .join(Model, (Model.name == source.model) & (Model.domain == domain))
+        .outerjoin(SubmissionLife, SubmissionLife.submission_id == source.submission_id)
+        .where(source.state == FAILED, Model.public, func.coalesce(SubmissionLife.public, True), ~known)
+        .order_by(source.model, source.benchmark, source.recorded_at)
+    )
+    newest = {(model, benchmark): (reason, at) for model, benchmark, reason, at in rows}
+    return tuple(
+        Failure(model, benchmark, reason or "", _moment(at)) for (model, benchmark), (reason, at) in newest.items()
+    )
 
 
 def _model_facts(session: Session, domain: str) -> dict[int, dict[str, Any]]:

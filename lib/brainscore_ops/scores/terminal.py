@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from brainscore_ops.display import printable
 from brainscore_ops.scores.identifiers import parts
 from brainscore_ops.scores.table import FAILED, SCORED
 
@@ -32,14 +33,24 @@ def print_leaderboard(leaderboard: Leaderboard, console: Console | None = None) 
         console.width = max(console.width, PLAIN_WIDTH)
     if not leaderboard.rows:
         console.print(f"There are no scores in the domain {leaderboard.domain} yet.", markup=False)
+        _print_failures(leaderboard, console)
         return
     fit = (console.width - _FIXED_WIDTH) // _COLUMN_WIDTH
     console.print(_table(leaderboard, whole=len(leaderboard.benchmarks) <= fit))
-    for row in leaderboard.rows:
-        for benchmark, cell in zip(leaderboard.benchmarks, row.cells, strict=True):
-            if cell.state == FAILED:
-                reason = cell.reason or "no reason was recorded"
-                console.print(f"failed: {row.model} on {benchmark.identifier}: {reason}", markup=False, highlight=False)
+    _print_failures(leaderboard, console)
+
+
+def _print_failures(leaderboard: Leaderboard, console: Console) -> None:
+    failed = [
+        (row.model, benchmark.identifier, cell.reason)
+        for row in leaderboard.rows
+        for benchmark, cell in zip(leaderboard.benchmarks, row.cells, strict=True)
+        if cell.state == FAILED
+    ]
+    failed += [(failure.model, failure.benchmark, failure.reason) for failure in leaderboard.failures]
+    for model, benchmark, reason in failed:
+        said = printable(reason) or "no reason was recorded"
+        console.print(f"failed: {model} on {benchmark}: {said}", markup=False, highlight=False)
 
 
 def _table(leaderboard: Leaderboard, *, whole: bool) -> Table:

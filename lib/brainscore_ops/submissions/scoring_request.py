@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from sqlalchemy import select
 
 from brainscore_ops.database.brainscore_tables import Submission
-from brainscore_ops.database.ops_tables import ScoreProvenance, SubmissionLife, now
+from brainscore_ops.database.ops_tables import Run, ScoreProvenance, SubmissionLife, now
 from brainscore_ops.display import Progress, Shown, Table, number, with_error
 from brainscore_ops.errors import Fault, OpsError, RefusedError, StepFailedError, UnavailableError
 from brainscore_ops.notify.contexts import Delayed, Scored
@@ -302,10 +303,30 @@ def _conclude(
     message = f"{len(scored)} scores are in" + (f"; {len(failed)} could not be computed." if failed else ".")
     failure = _as_error(own[0]) if own else None
     move(session, life, state, key=commit, message=message, failure=failure, run_id=context.run_id)
+    records = _record_urls(context, session, failed)
     scores = tuple(
-        MailedPair(row.model, row.benchmark, row.value, row.error, row.ceiling, row.reason or "") for row in rows
+        MailedPair(
+            row.model,
+            row.benchmark,
+            row.value,
+            row.error,
+            row.ceiling,
+            row.reason or "",
+            run_id=row.run_id or "",
+            record_url=records.get(row.run_id or "", ""),
+        )
+        for row in rows
     )
     mail.queue(session, context.deployment, life, Scored(**mail.about(life), scores=scores), event=f"scored-{commit}")
+
+
+def _record_urls(context: Context, session: Session, rows: list[ScoreProvenance]) -> dict[str, str]:
+    """Where the records of failed pairs can be read, by run, if the deployment serves its outputs."""
+    served = context.deployment.mail.records.rstrip("/")
+    if not served:
+        return {}
+    runs = session.execute(select(Run.id, Run.record_path).where(Run.id.in_([row.run_id for row in rows])))
+    return {run: f"{served}/{quote(path)}" for run, path in runs if path}
 
 
 def _comment(rows: list[ScoreProvenance]) -> str:

@@ -14,6 +14,8 @@ from brainscore_ops.display import Table, number, printable, with_error
 if TYPE_CHECKING:
     from brainscore_ops.database.connection import Database
 
+COLUMNS_OF_STALE = ("model", "benchmark", "why")
+
 
 @click.command()
 @deployment_option
@@ -88,7 +90,9 @@ def _print_stale(deployment: str, *, as_json: bool) -> None:
         print_json([{"model": pair.model, "benchmark": pair.benchmark, "why": pair.reason} for pair in found])
         return
     rows = [[pair.model, pair.benchmark, pair.reason] for pair in found]
-    click.echo(str(Table(f"{len(rows)} scores are stale at {target.commit[:10]}", rows, ["model", "benchmark", "why"])))
+    click.echo(
+        str(Table(f"{len(rows)} scores are stale at {target.commit[:10]}", rows, COLUMNS_OF_STALE if rows else ()))
+    )
     if rows:
         click.echo("\nThey count as they are. `brainscore-ops run rescore -p stale true` scores them again.")
 

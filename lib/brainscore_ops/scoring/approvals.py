@@ -109,7 +109,11 @@ class Waiting(Shown):
         )
         return Table(
             f"Plan {self.digest[:16]}: {self.subject}",
-            [("state", state), ("asked for", f"{self.requested_at:%Y-%m-%d %H:%M} UTC"), *self.summary.items()],
+            [
+                ("state", state),
+                ("asked for", f"{self.requested_at:%Y-%m-%d %H:%M} UTC, by the run {self.run_id or '(by hand)'}"),
+                *self.summary.items(),
+            ],
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -158,7 +162,8 @@ def plan_requests(session: Session, limit: int = 20) -> list[Waiting]:
 
 
 def _request(session: Session, proposal: Proposal, run_id: str | None) -> None:
-    document = {"hours": proposal.hours, "summary": proposal.summary, _ITEMS: list(proposal.items)}
+    # As a list: JSONB keeps no order of names.
+    document = {"hours": proposal.hours, "summary": list(proposal.summary.items()), _ITEMS: list(proposal.items)}
     session.execute(
         insert(PlanRequest)
         .values(digest=proposal.digest, subject=proposal.subject, document=document, requested_at=now(), run_id=run_id)
@@ -222,7 +227,7 @@ def _waiting(session: Session, request: PlanRequest) -> Waiting:
     return Waiting(
         digest=request.digest,
         subject=request.subject,
-        summary=dict(request.document.get("summary", {})),
+        summary=dict(request.document.get("summary", [])),
         requested_at=request.requested_at,
         run_id=request.run_id,
         approved_by=newest.approved_by if newest else None,

@@ -244,7 +244,7 @@ class VersionPlan(Shown):
             "to be run": len(self.run),
             "because": ", ".join(f"{reason} ({count})" for reason, count in reasons.items()),
             "already run for the sample": self.computed,
-            "hours of computing": round(self.cost.hours, 2),
+            "computing": hours_text(self.cost.hours),
         }
 
     def table(self) -> Table:

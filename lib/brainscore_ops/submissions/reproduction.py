@@ -13,7 +13,6 @@ from brainscore_ops.display import Shown, Table, number
 from brainscore_ops.errors import Fault, StepFailedError, UsageError
 from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.library_run import HASH_SEED
-from brainscore_ops.plugins.requirements import requirements_for
 from brainscore_ops.plugins.scoring import score_pair
 from brainscore_ops.scoring.locks import find_lock
 from brainscore_ops.scoring.pair import environments_of, limits_of, sandbox_of
@@ -151,8 +150,7 @@ def reproduce(
             f"the commit {row.library_commit[:10]} does not hold the code that {row.model} on {row.benchmark} was scored from"
         )
     checkout = context.checkout(row.library_commit)
-    projects = requirements_for(checkout, context.library, plugins).projects
-    environment = environments_of(context.deployment).ensure_lock(lock, projects)
+    environment = environments_of(context.deployment).environment_from_lock(lock, checkout=checkout)
     result = score_pair(
         environment,
         checkout,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from brainscore_ops.errors import RefusedError, UsageError
 from brainscore_ops.scoring.approvals import Leave, Proposal, guard
-from brainscore_ops.scoring.cost import Cost, estimate_cost, read_measurements
+from brainscore_ops.scoring.cost import Cost, estimate_cost, hours_text, read_measurements
 from brainscore_ops.scoring.existing import read_outcomes
 from brainscore_ops.scoring.plan import Pair, Plan, Wanted, plan_again
 from brainscore_ops.submissions.life import find_life, note
@@ -93,7 +93,7 @@ def proposal_of(plan: Plan, cost: Cost, subject: str) -> Proposal:
             "library commit": plan.library_commit,
             "pairs": len(plan.pairs),
             "why": ", ".join(f"{reason} ({count})" for reason, count in Counter(p.reason for p in plan.pairs).items()),
-            "hours of computing": round(cost.hours, 2),
+            "computing": hours_text(cost.hours),
         },
     )
 

@@ -33,7 +33,7 @@ from brainscore_ops.scoring.recording import (
 )
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import LIBRARY_ACCOUNT, find_or_create_user
-from brainscore_ops.submissions.life import State, find_life, life_of_pull_request, move, note, submission_of
+from brainscore_ops.submissions.life import State, find_life, move, note, submission_of
 from brainscore_ops.submissions.merging import record_merge
 from brainscore_ops.submissions.metadata import store_metadata
 from brainscore_ops.submissions.pull_requests import follow

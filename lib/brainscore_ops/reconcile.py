@@ -29,6 +29,7 @@ from brainscore_ops.scores.leaderboard import leaderboard
 from brainscore_ops.scores.page import published_revision
 from brainscore_ops.submissions.life import State
 from brainscore_ops.submissions.plugin_tests import STATUS_CONTEXT
+from brainscore_ops.submissions.pull_requests import follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -151,7 +152,11 @@ class Repairs(Shown):
 
 
 def survey(context: Context, *, look_back_days: int, tries: int) -> Survey:
-    """Compare the forge with the database; nothing is changed but runs that nobody drives any more, which are marked as lost."""
+    """Compare the forge with the database.
+
+    Nothing is changed but what nobody would come back to: runs that nobody drives any more are marked as lost, submissions
+    whose pull request was closed as closed.
+    """
     since = datetime.now(UTC) - timedelta(days=look_back_days)
     observer = _Observer(context, tries, since)
     pulls = {pull.number: pull for pull in context.forge.pull_requests("open")}
@@ -165,6 +170,10 @@ def survey(context: Context, *, look_back_days: int, tries: int) -> Survey:
             and life.state in {*BEFORE_MERGE, State.MERGED}
         ):
             pulls[life.pull_request] = context.forge.pull_request(life.pull_request)
+    for life in lives:
+        pull = pulls.get(life.pull_request or 0)
+        if pull is not None and pull.state == "closed" and not pull.merged and life.state in BEFORE_MERGE:
+            follow(context, pull)
     found = [
         *(observer.of_submission(life) for life in lives if life.pull_request is None),
         *(observer.of_pull(pull) for _, pull in sorted(pulls.items())),
@@ -281,8 +290,7 @@ class _Observer:
     def of_pull(self, pull: PullRequest) -> Finding | None:
         """A pull request in any state."""
         life = next((life for life in self.lives if life.pull_request == pull.number), None)
-        judge = self._merged if pull.merged else self._open if pull.state == "open" else self._closed
-        judged = judge(pull, life)
+        judged = self._merged(pull, life) if pull.merged else self._open(pull, life) if pull.state == "open" else None
         if judged is None:
             return None
         why, runbook = judged
@@ -305,11 +313,6 @@ class _Observer:
         if life.state in BEFORE_MERGE:
             return f"was merged, and its submission is still {life.state}", "score_plugins"
         return ("was merged, and its scores are not in", "score_plugins") if life.state == State.MERGED else None
-
-    def _closed(self, pull: PullRequest, life: SubmissionLife | None) -> tuple[str, str] | None:  # noqa: ARG002
-        if life is None or life.state not in BEFORE_MERGE:
-            return None
-        return f"was closed, and its submission is still {life.state}", "test_plugins"
 
     def _open(self, pull: PullRequest, life: SubmissionLife | None) -> tuple[str, str] | None:
         if life is not None and life.state == State.CLOSED:

@@ -20,13 +20,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from brainscore_ops import services
 from brainscore_ops.database.connection import Database
 from brainscore_ops.errors import OpsError, UsageError
+from brainscore_ops.forge.client import PullRequest
 from brainscore_ops.forge.git import run_git
 from brainscore_ops.forge.mirror import network_configuration
 from brainscore_ops.plugins.changes import analyse_changes
@@ -148,7 +149,7 @@ class Replay:
         )
         for name in context.deployment.gate.required_statuses:
             context.forge.set_status(merge.head, context=name, state="success", description="taken as passed")
-        verdict = timed("gate", lambda: gate.examine(context, pull.number))
+        verdict = timed("gate", lambda: _judge(context, pull))
         replayed.verdict = "merged" if verdict.passed else "held"
         replayed.rules = {ruling.rule: ruling.found[:300] for ruling in verdict.rulings if not ruling.passed}
         context.forge.close(pull.number)
@@ -166,6 +167,12 @@ class Replay:
             env=network_configuration(url, self._context.forge.token()),
             timeout=PUSH_SECONDS,
         )
+
+
+def _judge(context: Context, pull: PullRequest) -> gate.Verdict:
+    """The gate's verdict, with the tests taken as passed on the base as it is."""
+    evidence = gate.gather(context, pull)
+    return gate.judge(replace(evidence, tested_base=evidence.base_sha, reasons_to_test_again=()))
 
 
 @contextmanager

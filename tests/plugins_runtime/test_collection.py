@@ -204,6 +204,12 @@ def test_a_lock_that_is_held_is_not_waited_for_by_whoever_collects(store, three)
         assert collect(store, most_bytes=None, most_days=60).removed == ()
 
 
+def test_two_that_wait_for_each_other_do_not_wait_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(holding, "_PATIENCE_SECONDS", 0.2)
+    with held(tmp_path, "name"), held(tmp_path, "name") as let_in:
+        assert let_in
+
+
 def test_the_command(store, three, tmp_path, monkeypatch):
     params = tmp_path / "params"
     params.mkdir()

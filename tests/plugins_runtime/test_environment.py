@@ -238,6 +238,13 @@ class TestWhatIsReleasedOnlyAsSourceCode:
         assert "\n#   # built from stubinner-1.0.tar.gz" in environment.lock
         assert run(sandbox, environment, "import stubouter; print(stubouter.answer)").stdout == "42\n"
 
+    def test_what_needs_itself_to_be_built_is_refused(self, environment_store, released):
+        for name, other in (("stubhen", "stubegg"), ("stubegg", "stubhen")):
+            needs = f"[build-system]\nrequires = ['setuptools', '{other}']\nbuild-backend = 'setuptools.build_meta'"
+            source_release(released, name, pyproject=needs)
+        with pytest.raises(ProjectBuildError, match="what builds it needs it to be built first"):
+            environment_store.ensure(Requirements("stubhen\n", ()))
+
     def test_a_build_that_fails_shows_its_end_and_is_tried_again_the_next_time(self, environment_store, released):
         source_release(released, "stubbroken", "raise SystemExit('it needs a compiler that is not there')")
         for _ in range(2):

@@ -78,6 +78,10 @@ _MAX_DEPTH = 3
 """So deep may a build need what has to be built first."""
 
 
+_Chain = tuple[str, ...]
+"""Digests of what is being built, each because of the one before."""
+
+
 class PythonUnavailableError(EnvironmentBuildError):
     """A plugin asks for a Python that this machine does not have."""
 
@@ -248,6 +252,7 @@ class EnvironmentStore:
         if problems:
             raise RequirementsRefusedError("The requirements cannot be installed here.", problems=problems)
         channels = list(dict.fromkeys(channel for one in requirements.conda for channel in one.channels))
+        channels = channels or [*self._channels]
         specs = [spec for one in requirements.conda for spec in one.specs]
         default = self._python("")
         if not any(re.match(r"python\b(?![-_.])", spec) for spec in specs):
@@ -257,7 +262,7 @@ class EnvironmentStore:
         key = _digest(json.dumps([channels, specs, default.platform]))
 
         def solve() -> Lock:
-            found = conda.solve(channels or self._channels, specs, self.root / "conda-cache")
+            found = conda.solve(channels, specs, self.root / "conda-cache")
             return Lock(conda.versions_of(found)["python"], default.platform, conda=tuple(found))
 
         return self._once(f"conda-{key}", solve).conda
@@ -267,13 +272,13 @@ class EnvironmentStore:
         texts: Sequence[str],
         python: _Python,
         overrides: str = "",
-        depth: int = 0,
+        chain: _Chain = (),
         of_conda: Sequence[CondaPackage] = (),
     ) -> Lock:
         """Exact versions and hashes for some requirements: what was found before, or what the registry has now."""
         document = [texts, overrides, python.version, python.platform, *(one.url for one in of_conda)]
         return self._once(
-            _digest(json.dumps(document)), lambda: self._resolve(texts, python, overrides, depth, of_conda)
+            _digest(json.dumps(document)), lambda: self._resolve(texts, python, overrides, chain, of_conda)
         )
 
     def _once(self, key: str, resolve: Callable[[], Lock]) -> Lock:
@@ -285,7 +290,7 @@ class EnvironmentStore:
             return read_lock(path.read_text())
 
     def _resolve(
-        self, texts: Sequence[str], python: _Python, overrides: str, depth: int, of_conda: Sequence[CondaPackage]
+        self, texts: Sequence[str], python: _Python, overrides: str, chain: _Chain, of_conda: Sequence[CondaPackage]
     ) -> Lock:
         """Resolve with wheels alone; build what turns out to have none, and resolve again with it."""
         built: dict[str, BuiltProject] = {}
@@ -294,13 +299,13 @@ class EnvironmentStore:
                 packages = self._compile(texts, python, overrides, [*built.values()], of_conda)
             except EnvironmentBuildError as error:
                 missing = [name for name in lacking_wheels(error) if name not in built]
-                if not missing or depth >= _MAX_DEPTH or len(built) + len(missing) > _MAX_SOURCE_RELEASES:
+                if not missing or len(chain) >= _MAX_DEPTH or len(built) + len(missing) > _MAX_SOURCE_RELEASES:
                     raise
                 for name in missing:
                     release = self._registry.source_release(_narrowed(name, texts), python.version)
                     if release is None:
                         raise
-                    built[name] = self._built_release(release, python, depth)
+                    built[name] = self._built_release(release, python, chain)
             else:
                 break
         used = versions(packages)
@@ -333,7 +338,7 @@ class EnvironmentStore:
                 # Those alone that these requirements led to: what others had built is none of their business.
                 (Path(scratch) / one.wheel.name).symlink_to(one.wheel)
             if built:
-                links = [
+                links += [
                     argument for place in (scratch, *self._registry.find_links) for argument in ("--find-links", place)
                 ]
             return self._registry.uv(
@@ -350,11 +355,11 @@ class EnvironmentStore:
 
     # Building: plugins that are projects, and packages that are released only as source code.
 
-    def _built_release(self, release: SourceRelease, python: _Python, depth: int) -> BuiltProject:
+    def _built_release(self, release: SourceRelease, python: _Python, chain: _Chain) -> BuiltProject:
         """The wheel of a source release; it has to be of the package and version that the registry says."""
         with tempfile.TemporaryDirectory(dir=self.root / "projects") as scratch:
             archive, digest = self._registry.download(release, Path(scratch), python.version)
-            one = self._built_archive(archive, digest, python, depth)
+            one = self._built_archive(archive, digest, python, chain)
         if (one.name, one.version) != (release.name, release.version):
             raise ProjectBuildError(
                 f"{release.filename} is expected to build {release.name} {release.version}; "
@@ -363,7 +368,7 @@ class EnvironmentStore:
         return one
 
     def _built_archive(
-        self, archive: Path, digest: str, python: _Python, depth: int, builder: Lock | None = None
+        self, archive: Path, digest: str, python: _Python, chain: _Chain, builder: Lock | None = None
     ) -> BuiltProject:
         there = self._find_built(Built(archive.name, digest, builder or Lock(python.version, python.platform)), builder)
         if there:
@@ -382,32 +387,38 @@ class EnvironmentStore:
                 )
             if problems:
                 raise RequirementsRefusedError("The requirements cannot be installed here.", problems=problems)
-            return self._built(project, python, depth + 1, builder)
+            return self._built(project, python, chain, builder)
 
-    def _built(self, project: Project, python: _Python, depth: int = 0, builder: Lock | None = None) -> BuiltProject:
+    def _built(
+        self, project: Project, python: _Python, chain: _Chain = (), builder: Lock | None = None
+    ) -> BuiltProject:
         """A project's wheel: the one that was built before, or a new one out of the sandbox.
 
+        :param chain: what is being built already, and needs this
         :param builder: the environment that it has to be built in; by default, what its build requirements resolve to
         """
+        if project.digest in chain:
+            raise ProjectBuildError(f"{project.path} cannot be built: what builds it needs it to be built first.")
+        chain = (*chain, project.digest)
         folder = self._wheel_folder(project.digest, python)
         with self._held(f"projects-{folder.name}"):
             if not folder.exists():
-                self._build(project, folder, python, depth, builder)
+                self._build(project, folder, python, chain, builder)
             one = read_built(folder, project.path, project.digest)
         if builder in (None, one.built.builder):
             return one
         folder = self._wheel_folder(project.digest, python, builder)
         with self._held(f"projects-{folder.name}"):
             if not folder.exists():
-                self._build(project, folder, python, depth, builder)
+                self._build(project, folder, python, chain, builder)
             return read_built(folder, project.path, project.digest)
 
-    def _build(self, project: Project, folder: Path, python: _Python, depth: int, builder: Lock | None) -> None:
+    def _build(self, project: Project, folder: Path, python: _Python, chain: _Chain, builder: Lock | None) -> None:
         python = self._python(f"=={python.version}")  # a build gets no conda packages
         requirements = list(project.build_requirements)
         for _ in range(_MAX_BUILD_ROUNDS):
-            lock = builder or self._resolved(["\n".join(requirements)], python, depth=depth)
-            made = self._installed(lock, {}, depth)
+            lock = builder or self._resolved(["\n".join(requirements)], python, chain=chain)
+            made = self._installed(lock, {}, chain)
             more = build_project(project, made.python, made.visible, folder, builder=lock, sandbox=self._sandbox)
             if folder.exists():
                 return
@@ -433,13 +444,15 @@ class EnvironmentStore:
                     return one
         return None
 
-    def _wheel(self, one: Built, plugins: dict[str, Project], lock: Lock, python: _Python, depth: int) -> BuiltProject:
+    def _wheel(
+        self, one: Built, plugins: dict[str, Project], lock: Lock, python: _Python, chain: _Chain
+    ) -> BuiltProject:
         """The wheel that a lock names; built again where it is gone."""
         found = self._find_built(one, one.builder)
         if found:
             return found
         if not one.released:
-            return self._built(plugins[one.source], python, depth, one.builder)
+            return self._built(plugins[one.source], python, chain, one.builder)
         release = self._registry.source_release(named_by(lock.packages, one.digest), python.version)
         if release is None:
             raise EnvironmentUnavailableError(
@@ -452,7 +465,7 @@ class EnvironmentStore:
                     f"The registry's {release.filename} is not the {one.source} that the lock names.",
                     code="release-changed",
                 )
-            return self._built_archive(archive, digest, python, depth, one.builder)
+            return self._built_archive(archive, digest, python, chain, one.builder)
 
     def _recorded_project(self, one: Built, checkout: Path | None) -> Project:
         problems: list[Problem] = []
@@ -470,7 +483,7 @@ class EnvironmentStore:
 
     # Installing: from a lock to an environment.
 
-    def _installed(self, lock: Lock, plugins: dict[str, Project], depth: int = 0) -> Environment:
+    def _installed(self, lock: Lock, plugins: dict[str, Project], chain: _Chain = ()) -> Environment:
         text, digest = lock.text, lock.digest
         folder = self.root / "environments" / digest
         current = folder / "current"
@@ -483,7 +496,7 @@ class EnvironmentStore:
                         code="other-platform",
                         fault=Fault.OPERATOR,
                     )
-                wheels = [self._wheel(one, plugins, lock, python, depth) for one in lock.built]
+                wheels = [self._wheel(one, plugins, lock, python, chain) for one in lock.built]
                 folder.mkdir(exist_ok=True, mode=0o755)
                 made = Path(tempfile.mkdtemp(prefix="made-", dir=folder))
                 try:

@@ -8,6 +8,7 @@ import os
 import socket
 import tempfile
 import threading
+import time
 import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ LEASES = "leases"
 LEASE_SECONDS = 600.0
 """A lease that was not renewed for so long is of a process that died."""
 _RENEW_SECONDS = 60.0
+_PATIENCE_SECONDS = 3600.0
 
 
 class EnvironmentCollectedError(UnavailableError):
@@ -34,19 +36,31 @@ class EnvironmentCollectedError(UnavailableError):
 def held(locks: Path, name: str, *, wait: bool = True) -> Iterator[bool]:
     """Hold a name against other threads, processes and machines; the lock goes with its holder, whatever ends it.
 
-    A file system may have no locks at all. Then everybody is let in: what is done under these locks is right without
-    them, and only done twice.
+    A file system may have no locks at all, and strangers' packages may need one another to be built so that two holders
+    wait for each other. Then, or after an hour, everybody is let in: what is done under these locks is right without them,
+    and only done twice.
 
     :param wait: whether to wait for it; otherwise the block is entered at once and is told whether it was had
     """
     with (locks / name).open("w") as file:
+        yield _lock(file.fileno(), _PATIENCE_SECONDS if wait else 0) or wait
+
+
+def _lock(fd: int, seconds: float) -> bool:
+    """Lock a file within a time, and say whether nobody else has it."""
+    end, pause = time.monotonic() + seconds, 0.005
+    while True:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if not wait and error.errno in (errno.EAGAIN, errno.EACCES):
-                yield False
-                return
-        yield True
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                return True  # there are no locks here
+            if time.monotonic() >= end:
+                return False
+            time.sleep(pause)
+            pause = min(2 * pause, 0.25)
+        else:
+            return True
 
 
 @contextmanager

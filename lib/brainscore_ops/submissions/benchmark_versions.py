@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from brainscore_ops.submissions.context import Context
 
 SUBJECT = "benchmark_version"
+_NOTHING = 1e-9
 
 
 class VersionNotRaisedError(RefusedError):
@@ -347,7 +348,7 @@ def plan_version(context: Context, matrix: Matrix, evidence: Evidence) -> Versio
     """What follows from stored raw scores, what has to be run, and what that costs."""
     recomputed, run = [], []
     sampled = {one.model for one in evidence.samples}
-    groups = {one.group for one in evidence.samples if not one.problem}
+    groups = {one.group for one in evidence.samples if not one.problem and _says_something(one.raw_before)}
     for cell in matrix.cells:
         if cell.pair.model in sampled:
             run.append((cell.pair, "run for the sample"))
@@ -436,9 +437,14 @@ def _not_raised(matrix: Matrix, version: int) -> VersionNotRaisedError:
 def _chosen(matrix: Matrix, checks: int) -> list[Cell]:
     groups: dict[str | None, list[Cell]] = defaultdict(list)
     for cell in matrix.cells:
-        if cell.stored is not None and not _unusable(cell, cell.stored):
+        if cell.stored is not None and not _unusable(cell, cell.stored) and _says_something(cell.stored.raw):
             groups[cell.stored.shared_digest].append(cell)
     return [cell for group in groups.values() for cell in _spread(group, checks)]
+
+
+def _says_something(raw: float | None) -> bool:
+    """Whether a raw score would be another if it were measured otherwise: 0 is what constant predictions get, however."""
+    return raw is not None and abs(raw) > _NOTHING
 
 
 def _spread(cells: Sequence[Cell], count: int) -> list[Cell]:

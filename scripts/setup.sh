@@ -17,14 +17,14 @@ done
 Install one (apt-get install python3), or name it: PYTHON=/path/to/python make setup"
 
 # --- System packages ---------------------------------------------------------------------------------------------------
-# Program and package: bubblewrap locks plugin code in, the browser tests look at pages in chromium, and
-# those of the workflows run their commands, which GitHub's machines have jq for.
+# Program and package: bubblewrap locks plugin code in, the browser tests look at pages in chromium, the tests of scoring run a
+# SLURM of their own, and those of the workflows run their commands, which GitHub's machines have jq for.
 missing=()
 need() { command -v "$1" >/dev/null 2>&1 || missing+=("$2"); }
 need git git
 need bwrap bubblewrap
 need setpriv util-linux
-if [ "${1:-}" = tests ]; then need chromium chromium; need jq jq; fi
+if [ "${1:-}" = tests ]; then need chromium chromium; need sbatch slurm-wlm; need jq jq; fi
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then missing+=(python3-venv); fi
 if [ ${#missing[@]} -gt 0 ]; then
   install="apt-get install -y --no-install-recommends ${missing[*]}"

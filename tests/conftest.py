@@ -1,4 +1,4 @@
-"""AWS as moto's server plays it, for all tests that keep secrets there."""
+"""What tests of several folders share: AWS as moto's server plays it, and a real SLURM, started once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.slurm_cluster import Slurm, running_slurm
 
 from brainscore_ops.settings.aws import forget_fetched
 
@@ -49,3 +50,10 @@ def amazon(amazon_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Amaz
         client.delete_secret(SecretId=secret["Name"], ForceDeleteWithoutRecovery=True)
     yield Amazon(amazon_server, client)
     forget_fetched()
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
+    """A real SLURM of two nodes. What a test does to a node or a job it undoes."""
+    with running_slurm(tmp_path_factory.mktemp("slurm")) as found:
+        yield found

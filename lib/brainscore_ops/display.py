@@ -96,28 +96,14 @@ def with_error(value: float | None, error: float | None, digits: int = 3) -> str
     return number(value, digits) + (f" ± {number(error, digits)}" if value is not None and error is not None else "")
 
 
-class Progress:
-    """How far a long step is: one line that is rewritten in place, and stays readable in the stored record.
+class LiveTable:
+    """Something that a long step shows while it goes on: rewritten in place, and readable in the stored record afterwards."""
 
-    :param what: what is counted, in the plural
-    :param total: how many there are
-    """
-
-    def __init__(self, what: str, total: int) -> None:
-        self.what = what
-        self.total = total
-        self.done = 0
-        self._last = ""
+    def __init__(self) -> None:
         self._handle: _DisplayHandle | None = None
 
-    def advance(self, count: int, last: str = "") -> None:
-        """Count ``count`` more as done.
-
-        :param last: what was done last
-        """
-        self.done += count
-        self._last = last or self._last
-        shown = Table(f"{self.done} of {self.total} {self.what} done", [[self._last]] if self._last else [])
+    def show(self, shown: Shown) -> None:
+        """Show it as it is now."""
         if self._handle is None:
             self._handle = _display_handle(shown)
         else:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from brainscore_ops.runbooks.runs import RunResult
+    from brainscore_ops.settings import RunSettings
 
 MOST_STEPS = 12
 """Where the library moves on faster than the tests run, somebody else takes the submission on."""
@@ -46,10 +47,13 @@ def goes_on(result: RunResult) -> bool:
     return result.exit_code == 0 or (result.error or {}).get("code") == TESTS_OUTDATED
 
 
-def run_on_worker(runbook: str, triggered_by: str, parameters: Mapping[str, Any]) -> str:
+def run_on_worker(
+    runbook: str, triggered_by: str, parameters: Mapping[str, Any], bounds: RunSettings
+) -> dict[str, Any] | None:
     """Run a runbook on a worker of a cluster.
 
-    :returns: what went wrong, or nothing
+    :param bounds: what its run may take there
+    :returns: what went wrong (:meth:`OpsError.as_dict`, and the ``run_id``), or None
     """
-    result = run_runbook(runbook, parameters, triggered_by=triggered_by)
-    return "" if result.error is None else f"{result.error['message']} (run {result.id}, {result.state})"
+    result = run_runbook(runbook, parameters, triggered_by=triggered_by, bounds=bounds)
+    return None if result.error is None else {**result.error, "run_id": result.id}

@@ -11,10 +11,12 @@ from sqlalchemy import (
     DateTime,
     Double,
     ForeignKey,
+    Index,
     SmallInteger,
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -346,3 +348,46 @@ class DeploymentMarker(Base):
     deployment: Mapped[Word]
     """The name of the deployment that marked it."""
     marked_at: Mapped[Moment]
+
+
+class ScoreAttempt(Base):
+    """One try of a pair: where, with what, and how it ended. Written from the files that drivers and workers leave."""
+
+    __tablename__ = "score_attempt"
+    __table_args__ = (
+        Index("score_attempt_model_benchmark_idx", "model", "benchmark"),
+        Index("score_attempt_open_idx", "deadline", postgresql_where=text("ended_at IS NULL")),
+    )
+
+    identity: Mapped[Digest] = mapped_column(primary_key=True)
+    """Of the pair. No foreign key: attempts come before scores."""
+    number: Mapped[int] = mapped_column(primary_key=True)
+    """From 1."""
+    model: Mapped[str] = mapped_column(String(255))
+    benchmark: Mapped[str] = mapped_column(String(255), index=True)
+    library_commit: Mapped[Commit]
+    resource_class: Mapped[Word]
+    driver: Mapped[Word] = mapped_column(index=True)
+    """The run that asked for it."""
+    submission_id: Mapped[int | None] = mapped_column(ForeignKey("brainscore_submission.id"), index=True)
+    state: Mapped[Word] = mapped_column(index=True)
+    """One of :class:`brainscore_ops.scoring.attempts.AttemptState`."""
+    queued_at: Mapped[Moment]
+    deadline: Mapped[Moment | None]
+    """When it is given up, in the state that it is in; NULL in a final one."""
+    started_at: Mapped[Moment | None]
+    ended_at: Mapped[Moment | None]
+    job_id: Mapped[Word | None]
+    """SLURM's number."""
+    node: Mapped[Word | None]
+    partition: Mapped[Word | None]
+    kind: Mapped[Word | None]
+    """One of :class:`brainscore_ops.scoring.attempts.FailureKind`."""
+    reason_code: Mapped[Word | None]
+    reason: Mapped[Prose | None]
+    fault: Mapped[Word | None]
+    wall_seconds: Mapped[float | None] = mapped_column(Double)
+    cpu_seconds: Mapped[float | None] = mapped_column(Double)
+    peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    run_id: Mapped[str | None] = mapped_column(String(100))
+    """The run of ``score_pair`` that is its record."""

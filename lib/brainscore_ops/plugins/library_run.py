@@ -19,6 +19,8 @@ HASH_SEED = 0
 RESULT = "/result"
 """The folder inside the sandbox that a script may write to."""
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
 
 def run_script(
     script: str,
@@ -30,6 +32,7 @@ def run_script(
     result: Path,
     sandbox: Sandbox,
     limits: Limits,
+    threads: int = 1,
     on_line: Callable[[str], None] | None,
 ) -> Outcome:
     """Run one of our scripts with a library's code.
@@ -38,6 +41,7 @@ def run_script(
     :param arguments: its arguments; :data:`RESULT` is added
     :param checkout: the absolute path of the repository with the library
     :param result: the folder that takes what it writes
+    :param threads: how many threads numerical libraries are told to use
     :raises SandboxBrokenError: nothing was run
     """
     return sandbox.run(
@@ -49,7 +53,9 @@ def run_script(
         environment={
             "PYTHONPATH": str(checkout),
             "BS_INSTALL_DEPENDENCIES": "no",
+            # The order of sets of strings is chosen by chance otherwise, and scores with it.
             "PYTHONHASHSEED": str(HASH_SEED),
+            **dict.fromkeys(THREAD_VARIABLES, str(threads)),
         },
         limits=limits,
         on_line=on_line,

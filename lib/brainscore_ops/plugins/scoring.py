@@ -43,6 +43,9 @@ class PairFailedError(StepFailedError):
     code = "scoring-crashed"
     fault = Fault.SUBMISSION
 
+    measured: Measured | None = None
+    """What it used until then; None where nothing was run."""
+
 
 def score_pair(
     environment: Environment,
@@ -54,6 +57,7 @@ def score_pair(
     sandbox: Sandbox,
     limits: Limits,
     results: Path,
+    threads: int = 1,
     on_line: Callable[[str], None] | None = None,
 ) -> PairResult:
     """Score a model on a benchmark.
@@ -62,6 +66,7 @@ def score_pair(
     :param checkout: the repository with the library, at the commit that is scored
     :param results: a folder of ours for this pair; afterwards it holds ``result.json`` and, where the score has any,
         ``raw.npz``, both checked, and ``log.txt``. What an earlier try left there is replaced
+    :param threads: how many threads numerical libraries are told to use
     :param on_line: told each line that is printed
     :return: the result, also in ``result.json``: :func:`parse_result` reads it back
     :raises PairFailedError: there is no score, and why
@@ -87,29 +92,32 @@ def score_pair(
             result=Path(scratch),
             sandbox=sandbox,
             limits=limits,
+            threads=threads,
             on_line=on_line,
         )
         write_whole(results / "log.txt", outcome.log.encode())
+        measured = Measured(
+            wall_seconds=outcome.wall_seconds,
+            cpu_seconds=outcome.cpu_seconds,
+            peak_memory_bytes=outcome.peak_memory_bytes,
+            sandboxed=outcome.sandboxed,
+            environment_lock_digest=environment.lock_digest,
+        )
         try:
             result = _checked(Path(scratch), model, benchmark, outcome)
         except PairFailedError as failure:
             told = partial(without_places, checkout=checkout, environment=environment.path)
-            raise PairFailedError(
+            failed = PairFailedError(
                 told(failure.message),
                 remedy=failure.remedy,
                 code=failure.code,
                 fault=failure.fault,
                 log=told(failure.log),
-            ) from failure
+            )
+            failed.measured = measured
+            raise failed from failure
         if result.raw_reference:
             write_whole(results / result.raw_reference.file, _raw_values(Path(scratch), result.raw_reference, outcome))
-    measured = Measured(
-        wall_seconds=outcome.wall_seconds,
-        cpu_seconds=outcome.cpu_seconds,
-        peak_memory_bytes=outcome.peak_memory_bytes,
-        sandboxed=outcome.sandboxed,
-        environment_lock_digest=environment.lock_digest,
-    )
     result = result.model_copy(update={"measured": measured})
     # Last: where it is, everything is.
     write_whole(results / RESULT_FILE, result.model_dump_json().encode())

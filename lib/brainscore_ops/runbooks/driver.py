@@ -38,7 +38,7 @@ from brainscore_ops.runbooks.scraps import read_scraps
 from brainscore_ops.runbooks.session import Bounds, Ending, StopRequest, execute_cells
 from brainscore_ops.runbooks.signals import stop_signals
 from brainscore_ops.runbooks.states import RunState
-from brainscore_ops.settings import Deployment, Workspace, find_workspace, load_deployment
+from brainscore_ops.settings import Deployment, RunSettings, Workspace, find_workspace, load_deployment
 from brainscore_ops.settings.workspace import RUN_VARIABLE
 
 if TYPE_CHECKING:
@@ -60,10 +60,12 @@ def drive_run(
     triggered_by: str,
     workspace: Workspace | None,
     on_step: Callable[[StepProgress], None] | None,
+    bounds: RunSettings | None = None,
 ) -> tuple[RunResult, bool]:
     """Check the parameters, enter the run, execute the notebook in place, write the record, close the run.
 
     :param notebook: what papermill read from ``path``
+    :param bounds: what it may take, where that is not what its deployment says
     :returns: how it ended, and whether the process was told to stop meanwhile
     :raises ParametersRefusedError: before anything else happens
     :raises UnavailableError: the ledger does not answer; nothing was executed
@@ -71,6 +73,8 @@ def drive_run(
     runbook = read_runbook(path)
     parameters = check_parameters(load_parameters_model(runbook.parameters), given)
     deployment = load_deployment(parameters.deployment, workspace or find_workspace(path.parent))
+    if bounds is not None:
+        deployment = deployment.model_copy(update={"runs": bounds})
     return _Run(notebook, runbook, parameters, deployment, triggered_by, on_step).execute()
 
 

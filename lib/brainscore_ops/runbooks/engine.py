@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
     from brainscore_ops.runbooks.runs import RunResult, StepProgress
-    from brainscore_ops.settings import Workspace
+    from brainscore_ops.settings import RunSettings, Workspace
 
 
 class RunbookEngine:
@@ -32,6 +32,7 @@ class RunbookEngine:
         input_path: str,
         triggered_by: str | None = None,
         workspace: Workspace | None = None,
+        bounds: RunSettings | None = None,
         on_step: Callable[[StepProgress], None] | None = None,
         on_result: Callable[[RunResult], None] | None = None,
         **_papermill_options: object,
@@ -55,6 +56,7 @@ class RunbookEngine:
             nb.metadata.papermill.get("parameters") or {},
             triggered_by=triggered_by or f"papermill:{getpass.getuser()}",
             workspace=workspace,
+            bounds=bounds,
             on_step=on_step,
         )
         if on_result is not None:

@@ -11,7 +11,7 @@ from brainscore_ops.runbooks.catalogue import find_runbook
 from brainscore_ops.runbooks.parameters import check_parameters, load_parameters_model
 from brainscore_ops.runbooks.quick_imports import without_iri_grammar
 from brainscore_ops.runbooks.states import RunState
-from brainscore_ops.settings import Workspace, find_workspace
+from brainscore_ops.settings import RunSettings, Workspace, find_workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,6 +41,7 @@ def run_runbook(
     triggered_by: str,
     on_step: Callable[[StepProgress], None] | None = None,
     workspace: Workspace | None = None,
+    bounds: RunSettings | None = None,
     raise_on_failure: bool = False,
 ) -> RunResult:
     """Run a runbook to its end, through papermill.
@@ -50,6 +51,7 @@ def run_runbook(
     :param deployment: the parameter of that name, where it is not among them
     :param triggered_by: who or what asks for it: ``cli:ada``, ``demo``, ``ci``
     :param on_step: called when a step starts and when it ends
+    :param bounds: what it may take, where that is not what its deployment says
     :param raise_on_failure: whether a run that does not succeed raises; otherwise its result tells
     :raises UsageError: there is no such runbook, or these are not its parameters; there is no run then
     :raises UnavailableError: the ledger does not answer; there is no run then
@@ -79,6 +81,7 @@ def run_runbook(
             progress_bar=False,
             triggered_by=triggered_by,
             workspace=workspace,
+            bounds=bounds,
             on_step=on_step,
             on_result=results.append,
         )

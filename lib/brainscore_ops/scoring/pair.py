@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
+import math
+import os
 import socket
-from contextlib import contextmanager
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,14 @@ from brainscore_ops.plugins.library_run import HASH_SEED
 from brainscore_ops.plugins.requirements import requirements_for
 from brainscore_ops.plugins.sandbox import Limits, Sandbox
 from brainscore_ops.plugins.scoring import PairFailedError, score_pair
+from brainscore_ops.scoring.attempts import alone_in
 from brainscore_ops.scoring.locks import keep_lock
-from brainscore_ops.settings import Deployment, load_deployment
+from brainscore_ops.settings import Deployment, ResourceClass, load_deployment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from brainscore_ops.plugins.result import PairResult
+    from brainscore_ops.plugins.result import Measured, PairResult
     from brainscore_ops.scoring.plan import Pair
 
 OUTCOME_FILE = "outcome.json"
@@ -44,6 +46,10 @@ class ScorePairParameters(RunbookParameters):
     benchmark_plugin: str = Field(description="the folder of the benchmark's plugin, in <library>/benchmarks")
     checkout: str = Field(description="the folder with the library's files at the commit that is scored")
     results: str = Field(description="the folder that takes the outcome")
+    resource_class: str = Field("", description="the resource class that says what it may use; by default the default")
+    ends: float | None = Field(
+        None, description="when it has to have ended (seconds since 1970); by default after the class's walltime"
+    )
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class PairOutcome(Shown):
     """Of Python's hashes, as the sandbox set it."""
     recomputed_from: str | None = None
     """The identity of the score whose raw value this one was computed from, where nothing was run."""
+    measured: dict[str, Any] | None = None
+    """``wall_seconds``, ``cpu_seconds`` and ``peak_memory_bytes``, also of a failure; None where nothing was run."""
 
     def table(self) -> Table:
         if self.failure is not None:
@@ -103,7 +111,7 @@ def results_folder(deployment: Deployment, key: str) -> Path:
 
     :param key: :attr:`Pair.results_key`
     """
-    return deployment.state / "results" / key
+    return deployment.shared / "results" / key
 
 
 def build_environment(job: ScorePairParameters, run_id: str | None) -> Environment:
@@ -116,7 +124,7 @@ def build_environment(job: ScorePairParameters, run_id: str | None) -> Environme
     try:
         requirements = requirements_for(Path(job.checkout), settings.library.package, plugins)
         environment = environments_of(settings).ensure(requirements)
-        keep_lock(settings.state, environment.lock, environment.lock_digest, requirements.digest)
+        keep_lock(settings.shared, environment.lock, environment.lock_digest, requirements.digest)
         return environment
     except OpsError as failure:
         keep_outcome(job, settings, run_id=run_id, failure=failure)
@@ -133,7 +141,7 @@ def compute(
     """
     settings = load_deployment(job.deployment)
     folder = Path(job.results)
-    with _alone(folder):
+    with alone_in(folder):
         known = kept_outcome(folder)
         if known is not None and known.state == "scored":
             return known  # another run computed it while this one waited
@@ -148,6 +156,7 @@ def _compute(
     run_id: str | None,
     say: Callable[[str], None] | None,
 ) -> PairOutcome:
+    offered = settings.resource_class(job.resource_class)
     try:
         result = score_pair(
             environment,
@@ -156,8 +165,9 @@ def _compute(
             job.model,
             job.benchmark,
             sandbox=sandbox_of(settings),
-            limits=limits_of(settings),
+            limits=limits_of(settings, offered, job.ends),
             results=folder,
+            threads=offered.cores,
             on_line=say,
         )
         _require_plausible(result)
@@ -175,8 +185,12 @@ def keep_outcome(
     environment: Environment | None = None,
     result: PairResult | None = None,
     failure: OpsError | None = None,
+    measured: dict[str, Any] | None = None,
 ) -> PairOutcome:
-    """Write what became of a pair into its results folder, whole or not at all."""
+    """Write what became of a pair into its results folder, whole or not at all.
+
+    :param measured: what it used, where neither result nor failure says it
+    """
     outcome = PairOutcome(
         model=job.model,
         benchmark=job.benchmark,
@@ -185,9 +199,10 @@ def keep_outcome(
         failure=failure.as_dict() if failure else None,
         environment_digest=environment.lock_digest if environment else None,
         sandboxed=deployment.sandbox.kind != "none",
-        node=socket.gethostname(),
+        node=node_name(),
         run_id=run_id,
         seed=HASH_SEED,
+        measured=_used(result.measured if result else getattr(failure, "measured", None)) or measured,
     )
     folder = Path(job.results)
     folder.mkdir(parents=True, exist_ok=True)
@@ -213,12 +228,22 @@ def sandbox_of(deployment: Deployment) -> Sandbox:
     return Sandbox(deployment.sandbox.kind, network=deployment.sandbox.network)
 
 
-def limits_of(deployment: Deployment) -> Limits:
-    """What plugin code of a deployment may use."""
+def node_name() -> str:
+    """The machine that this runs on, as its cluster calls it."""
+    return os.environ.get("SLURMD_NODENAME") or socket.gethostname()
+
+
+def limits_of(deployment: Deployment, offered: ResourceClass | None = None, ends: float | None = None) -> Limits:
+    """What plugin code of a deployment may use.
+
+    :param offered: the resource class that a pair is computed in; without one, what the deployment says of its sandbox
+    :param ends: when it has to have ended, in seconds since 1970
+    """
     settings = deployment.sandbox
+    left = math.inf if ends is None else max(1.0, ends - time.time())
     return Limits(
-        wall_seconds=settings.wall_seconds,
-        memory_bytes=settings.memory_bytes,
+        wall_seconds=min(offered.walltime if offered else settings.wall_seconds, left),
+        memory_bytes=offered.memory if offered else settings.memory_bytes,
         processes=settings.processes,
         output_bytes=settings.output_bytes,
         file_bytes=settings.file_bytes,
@@ -229,22 +254,13 @@ def environments_of(deployment: Deployment) -> EnvironmentStore:
     """The plugin environments that a deployment has built."""
     settings = deployment.environments
     return EnvironmentStore(
-        deployment.state / "environments",
+        deployment.shared / "environments",
         python=settings.python,
         sandbox=sandbox_of(deployment),
         most_bytes=settings.most_bytes,
         most_days=settings.most_days,
         channels=settings.channels,
     )
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one process at a time work in a results folder; the lock goes with the process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _require_plausible(result: PairResult) -> None:
@@ -262,6 +278,11 @@ def _require_plausible(result: PairResult) -> None:
             code="invalid-result",
             remedy="Name a parent such as 'behavioral'.",
         )
+
+
+def _used(measured: Measured | None) -> dict[str, Any] | None:
+    names = {"wall_seconds", "cpu_seconds", "peak_memory_bytes"}
+    return measured.model_dump(include=names) if measured else None
 
 
 def _facts(result: PairResult) -> dict[str, Any]:

@@ -1,6 +1,14 @@
 """What a deployment is: typed settings from ``params/<name>.yaml``, and named secrets resolved to credentials."""
 
-from brainscore_ops.settings.deployment import Deployment, deployment_names, load_deployment
+from brainscore_ops.settings.deployment import (
+    BadSettingsError,
+    Deployment,
+    ResourceClass,
+    RunSettings,
+    ScoringSettings,
+    deployment_names,
+    load_deployment,
+)
 from brainscore_ops.settings.errors import SecretError, SecretWithheldError
 from brainscore_ops.settings.secrets import DatabaseSecret, ForgeSecret, MailSecret, resolve_secret
 from brainscore_ops.settings.tiers import RULES, Tier, TierRules
@@ -8,10 +16,14 @@ from brainscore_ops.settings.workspace import Workspace, find_workspace
 
 __all__ = [
     "RULES",
+    "BadSettingsError",
     "DatabaseSecret",
     "Deployment",
     "ForgeSecret",
     "MailSecret",
+    "ResourceClass",
+    "RunSettings",
+    "ScoringSettings",
     "SecretError",
     "SecretWithheldError",
     "Tier",

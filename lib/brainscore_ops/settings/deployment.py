@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from brainscore_ops.errors import Problem, UsageError
 from brainscore_ops.settings.tiers import RULES, EmbeddedService, SecretSource, Tier, TierRules, tier_of_name
@@ -21,6 +32,45 @@ GiB = 1024 * MiB
 
 PositiveSeconds = Annotated[float, Field(gt=0)]
 PositiveBytes = Annotated[int, Field(gt=0)]
+Size = Annotated[int, BeforeValidator(lambda value: read_bytes(value)), Field(gt=0)]
+"""Bytes, or a text such as ``16 GiB``."""
+Duration = Annotated[float, BeforeValidator(lambda value: read_seconds(value)), Field(gt=0)]
+"""Seconds, or a text as SLURM writes them: ``30:00`` (minutes), ``12:00:00``, ``2-00:00:00``."""
+
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, **{
+    unit: 1024**power for power, units in enumerate((("kib", "k"), ("mib", "m"), ("gib", "g"), ("tib", "t")), start=1)
+    for unit in units
+}}  # fmt: skip
+
+
+def read_bytes(value: object) -> object:
+    """A size in bytes, from a number or a text with a unit; K, M, G and T alone are SLURM's, powers of 1024.
+
+    :raises ValueError: for another text
+    """
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", value)
+    if found is None or found[2].lower() not in _UNITS:
+        raise ValueError("expected a size such as '16 GiB'")
+    return int(float(found[1]) * _UNITS[found[2].lower()])
+
+
+def read_seconds(value: object) -> object:
+    """A duration in seconds, from a number of seconds or a text as SLURM writes it.
+
+    :raises ValueError: for another text, also for one that SLURM would take for minutes and others for seconds
+    """
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(?:(\d+)-(\d+)(?::(\d\d))?(?::(\d\d))?|(?:(\d+):)?(\d+):(\d\d))", value.strip())
+    if found is None:
+        raise ValueError("expected a duration such as '30:00' (minutes), '12:00:00' or '2-00:00:00'")
+    days, *of_days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    if found[1] is not None:
+        hours, minutes, seconds = of_days
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 class UnknownDeploymentError(UsageError):
@@ -157,13 +207,102 @@ class EnvironmentSettings(_Settings):
     """The conda channels that a plugin's environment.yml may name."""
 
 
-class ScoringSettings(_Settings):
-    """Where pairs are computed."""
+class ResourceClass(_Settings):
+    """What one pair may use, and where a job that offers it is submitted."""
 
-    cluster: Literal["local"] = "local"
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+    memory: Size
+    """What the pair's processes may use together. The job asks for ``worker_memory_bytes`` more."""
+    walltime: Duration
+    """Of a job; a pair gets what is left of it."""
+    cores: Annotated[int, Field(gt=0)] = 1
+    gpus: Annotated[int, Field(ge=0)] = 0
+    partition: Annotated[str, Field(pattern=r"^[\w.,-]*$")] = ""
+    """Without one, SLURM's default."""
+    jobs: Annotated[int, Field(gt=0)] = 50
+    """How many jobs of this class there may be at once."""
+    sbatch: tuple[Annotated[str, Field(pattern=r"^--?[^\n]+$")], ...] = ()
+    """More options of sbatch, a line each: ``--constraint=a100``."""
+
+
+class ScoringSettings(_Settings):
+    """Where pairs are computed, and with what."""
+
+    cluster: Literal["local", "slurm"] = "local"
     workers: Annotated[int, Field(gt=0)] = 2
+    """How many pairs are computed at once on a local cluster; on SLURM each class has its ``jobs``."""
     approval_over_hours: Annotated[float, Field(ge=0)] = 24.0
     """A plan that is estimated to take more hours of computing waits for a maintainer's approval."""
+    classes: tuple[ResourceClass, ...] = ()
+    """From the smallest to the largest. Without any there is one, with what the sandbox allows."""
+    default_class: str = ""
+    """The class of pairs of which nothing is known; without a name the first."""
+    attempts: Annotated[int, Field(gt=0)] = 3
+    """How often a pair is tried in one run when the machines are at fault."""
+    margin: Annotated[float, Field(ge=1)] = 1.5
+    """What was measured of a pair is multiplied by this before a class is chosen for it."""
+    interface: str | None = None
+    """The network interface that schedulers and workers talk over (``ib0``, ``lo``); needed where a host has several."""
+    shared_folder: Path | None = None
+    """What driver and workers share: results, checkouts, environments. Without one, the state folder."""
+    account: str | None = None
+    """The SLURM account that jobs are charged to."""
+    job_script_prologue: tuple[str, ...] = ()
+    """Lines of shell before a worker starts: ``module load …``."""
+    worker_memory_bytes: Size = 768 * MiB
+    """What a job asks for beside its class's memory: for the worker and the notebook, which are not in the sandbox."""
+    death_timeout_seconds: Annotated[float, Field(gt=0, le=90)] = 60
+    """After this long without its driver a worker ends."""
+    pending_seconds: Duration = 7 * 24 * 3600
+    """After this long in SLURM's queue a pair is given up."""
+    idle_seconds: Annotated[float, Field(ge=0)] = 20
+    """After this long without work a job is given back."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _names_classes_that_there_are(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        # What is wrong with the classes together is told beside all that is wrong with each.
+        found = _problems_of_classes(values)
+        try:
+            checked = handler(values)
+        except ValidationError as error:
+            found = [
+                *(
+                    InitErrorDetails(type=_quoted(issue["msg"]), loc=issue["loc"], input=issue["input"])
+                    for issue in error.errors(include_url=False)
+                ),
+                *found,
+            ]
+        if found:
+            raise ValidationError.from_exception_data(cls.__name__, found)
+        return checked
+
+
+def _problems_of_classes(values: Any) -> list[InitErrorDetails]:
+    if not isinstance(values, dict) or not isinstance(values.get("classes", ()), (list, tuple)):
+        return []
+    classes = values.get("classes", ())
+    names = [each.get("name") if isinstance(each, dict) else getattr(each, "name", None) for each in classes]
+    found = []
+    if doubles := sorted({str(name) for name in names if names.count(name) > 1}):
+        found.append(
+            ("classes", f"expected every class to have a name of its own, {', '.join(doubles)} is there twice")
+        )
+    default = values.get("default_class")
+    if default and default not in names:
+        found.append(
+            ("default_class", f"expected the name of a class ({', '.join(map(str, names)) or 'there are none'})")
+        )
+    if values.get("cluster") == "slurm" and not classes:
+        found.append(("classes", "expected at least one resource class for a SLURM cluster"))
+    return [
+        InitErrorDetails(type=_quoted(message), loc=(where,), input=values.get(where) if where != "classes" else names)
+        for where, message in found
+    ]
+
+
+def _quoted(message: str) -> PydanticCustomError:
+    return PydanticCustomError("bad_setting", "{message}", {"message": message})
 
 
 class CanarySettings(_Settings):
@@ -248,9 +387,38 @@ class Deployment(_Settings):
         return self.workspace.state(self.name)
 
     @property
+    def shared(self) -> Path:
+        """What driver and workers share: results, checkouts, environments. Its file system has to keep locks (flock) for all."""
+        return self.scoring.shared_folder or self.state
+
+    @property
     def outputs(self) -> Path:
         """The records."""
         return self.workspace.outputs(self.name)
+
+    @property
+    def resource_classes(self) -> tuple[ResourceClass, ...]:
+        """What pairs may use, from the smallest to the largest class."""
+        sandbox = self.sandbox
+        standard = ResourceClass(name="standard", memory=sandbox.memory_bytes, walltime=sandbox.wall_seconds)
+        return self.scoring.classes or (standard,)
+
+    @property
+    def default_class(self) -> ResourceClass:
+        """The class of pairs of which nothing is known."""
+        return self.resource_class(self.scoring.default_class)
+
+    def resource_class(self, name: str) -> ResourceClass:
+        """The class of that name; the first where the name is empty.
+
+        :raises BadSettingsError: where there is none
+        """
+        classes = self.resource_classes
+        found = next((each for each in classes if each.name == name), None if name else classes[0])
+        if found is None:
+            known = ", ".join(each.name for each in classes)
+            raise BadSettingsError(f"expected the name of a resource class ({known}), found {name!r}")
+        return found
 
     # What a tier forbids is found with everything else that is wrong with the settings. The tier itself stands first among the
     # fields: where it is missing, these checks have nothing to say.

@@ -68,7 +68,7 @@ class Context(Shown):
 
     def checkout(self, commit: str) -> Path:
         """The library's files at a commit, in a folder of their own."""
-        return self.mirror.checkout(commit, self.deployment.state / "checkouts" / commit)
+        return self.mirror.checkout(commit, self.deployment.shared / "checkouts" / commit)
 
     def table(self) -> Table:
         deployment = self.deployment

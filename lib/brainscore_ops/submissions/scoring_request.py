@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from brainscore_ops.database.brainscore_tables import Submission
 from brainscore_ops.database.ops_tables import Run, ScoreProvenance, SubmissionLife, now
-from brainscore_ops.display import Progress, Shown, Table, number, with_error
-from brainscore_ops.errors import Fault, OpsError, RefusedError, StepFailedError, UnavailableError
+from brainscore_ops.display import Shown, Table, number, with_error
+from brainscore_ops.errors import Fault, OpsError, RefusedError, UnavailableError
 from brainscore_ops.notify.contexts import Delayed, Scored
 from brainscore_ops.notify.contexts import PairOutcome as MailedPair
 from brainscore_ops.plugins.changes import analyse_changes
@@ -19,11 +22,14 @@ from brainscore_ops.plugins.git import find_commit
 from brainscore_ops.plugins.library_code import LibraryCode, read_library_code
 from brainscore_ops.plugins.metadata import Metadata, read_metadata
 from brainscore_ops.plugins.tree import GitTree
-from brainscore_ops.scoring.cluster import Execute, open_cluster, run_jobs
+from brainscore_ops.scoring.attempt_rows import close_abandoned, enter_attempts, measurements
+from brainscore_ops.scoring.classes import asked_by_plugins, choose_class
+from brainscore_ops.scoring.dispatch import Task, compute
 from brainscore_ops.scoring.existing import private_models, read_existing
 from brainscore_ops.scoring.locks import record_locks
-from brainscore_ops.scoring.pair import PairOutcome, forget_outcome, job_of, keep_outcome, kept_outcome, results_folder
+from brainscore_ops.scoring.pair import PairOutcome, job_of
 from brainscore_ops.scoring.plan import ChangedPlugins, Pair, Plan, plan_pairs
+from brainscore_ops.scoring.progress import ScoringBoard
 from brainscore_ops.scoring.recording import (
     RECORDING_LOCK,
     Origin,
@@ -43,6 +49,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from brainscore_ops.scoring.attempts import Attempt
+    from brainscore_ops.scoring.worker import Execute
     from brainscore_ops.submissions.context import Context
 
 SCORES_COMMENT = "brainscore-ops/scores"
@@ -173,36 +181,62 @@ def find_private_models(context: Context, session: Session) -> set[str]:
     }
 
 
-def compute_pairs(context: Context, plan: Plan, execute: Execute, progress: Progress | None = None) -> ScoringReport:
-    """Compute every pair of the plan that has not come to an end before.
+def compute_pairs(context: Context, plan: Plan, execute: Execute, target: Target | None = None) -> ScoringReport:
+    """Compute every pair of the plan that has not come to an end before, while a table shows how each stands.
 
     Outcomes are files first: what a run that was killed had computed is there for the next one.
 
     :param execute: how a worker executes the ``score_pair`` notebook with given parameters
+    :param target: for whom
     """
     deployment = context.deployment
-    pairs = {pair.results_key: pair for pair in plan.pairs}
-    done = {key: outcome for key in pairs if (outcome := _settled_outcome(context, key)) is not None}
-    todo = [pair for key, pair in pairs.items() if key not in done]
-    progress = progress or Progress("pairs", len(pairs))
-    progress.advance(len(done))
-    if todo:
-        checkout = context.checkout(plan.library_commit)
-        jobs = {pair.results_key: job_of(pair, deployment=deployment, checkout=checkout) for pair in todo}
-        for key in jobs:  # the outcome of an earlier try is not this one's
-            forget_outcome(results_folder(deployment, key))
+    tasks = tasks_of(context, plan, target.submission if target else None)
+    board = ScoringBoard(plan.pairs)
+    board.show()
 
-        def on_done(key: str, error: str) -> None:
-            outcome = kept_outcome(results_folder(deployment, key))
-            if outcome is None:
-                lost = StepFailedError(f"its run came to no end: {error or 'it left no outcome'}", code="worker-lost")
-                outcome = keep_outcome(jobs[key], deployment, run_id=None, failure=lost)
-            done[key] = outcome
-            progress.advance(1, f"{outcome.model} on {outcome.benchmark}: {outcome.state}")
+    def tell(attempts: Sequence[Attempt]) -> None:
+        board.update(attempts)
+        unwritten.update({(attempt.identity, attempt.number): attempt for attempt in attempts})
+        with suppress(
+            UnavailableError, SQLAlchemyError
+        ):  # they are in files: what is not entered now is entered next time
+            with context.database.session() as session:
+                enter_attempts(session, unwritten.values())
+            unwritten.clear()
 
-        with open_cluster(deployment, len(todo)) as client:
-            run_jobs(client, execute, {name: job.model_dump() for name, job in jobs.items()}, on_done)
-    return ScoringReport(tuple(done[key] for key in pairs))
+    unwritten: dict[tuple[str, int], Attempt] = {}
+    with context.database.session() as session:
+        close_abandoned(session, deployment.shared / "results")
+    driver = context.run_id or f"by-hand-{secrets.token_hex(4)}"
+    done = compute(deployment, tasks, execute, driver=driver, tell=tell)
+    board.finish(done)
+    return ScoringReport(tuple(done[pair.results_key] for pair in plan.pairs))
+
+
+def tasks_of(context: Context, plan: Plan, submission: int | None) -> list[Task]:
+    """The pairs of a plan, each with the resource class that it begins in."""
+    if not plan.pairs:
+        return []
+    deployment = context.deployment
+    checkout = context.checkout(plan.library_commit)
+    with context.database.session() as session:
+        measured = measurements(session, {(pair.model, pair.benchmark) for pair in plan.pairs})
+    tasks = []
+    for pair in plan.pairs:
+        offered, refused = deployment.default_class, None
+        try:
+            plugins = {
+                ("models", pair.model_plugin): pair.model,
+                ("benchmarks", pair.benchmark_plugin): pair.benchmark,
+            }
+            asked = asked_by_plugins(checkout, context.library, plugins)
+            known = measured.get((pair.model, pair.benchmark))
+            offered, _ = choose_class(asked, known, deployment.resource_classes, deployment.scoring)
+        except OpsError as error:
+            refused = error
+        job = job_of(pair, deployment=deployment, checkout=checkout)
+        tasks.append(Task(pair.results_key, job, plan.library_commit, submission, offered, refused))
+    return tasks
 
 
 def record(context: Context, target: Target, plan: Plan, report: ScoringReport) -> Recorded:
@@ -232,7 +266,7 @@ def record_all(
     code = read_code(context, commit)
     locks = {outcome.environment_digest for outcome in outcomes.values() if outcome.environment_digest}
     with context.database.lock(RECORDING_LOCK), context.database.session() as session:
-        record_locks(session, context.deployment.state, locks)
+        record_locks(session, context.deployment.shared, locks)
         origins = _origins(context, session)
         recorded = record_outcomes(session, code, pairs, outcomes, origins, submission, context.run_id)
         if metadata is not None:
@@ -373,12 +407,6 @@ def _changed(context: Context, target: Target, code: LibraryCode) -> ChangedPlug
             benchmark for benchmark in catalogue.benchmarks if catalogue.plugin_of_benchmark(benchmark) in plugins
         ),
     )
-
-
-def _settled_outcome(context: Context, key: str) -> PairOutcome | None:
-    outcome = kept_outcome(results_folder(context.deployment, key))
-    worth_another_try = outcome is not None and outcome.failure and outcome.failure["fault"] != Fault.SUBMISSION
-    return None if worth_another_try else outcome
 
 
 def _lives(context: Context, session: Session) -> list[SubmissionLife]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.database.connection import Database
 from brainscore_ops.runbooks.execution import run_runbook
+from brainscore_ops.runbooks.warm_kernels import expect_many
 from brainscore_ops.settings import load_deployment
 from brainscore_ops.submissions.life import find_life, next_step
 from brainscore_ops.submissions.merging import TESTS_OUTDATED
@@ -55,5 +56,7 @@ def run_on_worker(
     :param bounds: what its run may take there
     :returns: what went wrong (:meth:`OpsError.as_dict`, and the ``run_id``), or None
     """
+    # A worker lives as long as its driver: its kernels may have the library as it has it itself.
+    expect_many(["brainscore_ops.runbooks.error_cards", "brainscore_ops.runbooks.scraps", "brainscore_ops.scoring.pair", "brainscore_ops.scoring.pair_record"])
     result = run_runbook(runbook, parameters, triggered_by=triggered_by, bounds=bounds)
     return None if result.error is None else {**result.error, "run_id": result.id}

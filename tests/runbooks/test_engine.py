@@ -280,3 +280,21 @@ def test_a_record_that_cannot_be_written_is_told_and_the_run_closed(bench):
     database = bench.database()
     assert find_run(database, result.id).record_digest is None
     database.close()
+
+
+def test_what_a_long_step_shows_is_told_while_it_goes_on_and_stands_in_its_record(bench):
+    bench.write(
+        "toy",
+        "import time\nfrom brainscore_ops.display import LiveTable, Shown, Table\n"
+        "class Count(Shown):\n    def __init__(self, n): self.n = n\n    def table(self): return Table(f'{self.n} done', [])\n"
+        "live = LiveTable()\nfor n in range(4):\n    live.show(Count(n))\n    time.sleep(0.8)",
+    )
+    told = []
+    result = run_runbook("toy", {}, triggered_by="test", on_step=told.append)
+    shown = [step.shown.partition("\n")[0] for step in told if step.shown]
+    assert len(shown) >= 2
+    assert shown == sorted(shown)
+    [cell] = [
+        cell for cell in read_record(result.record).notebook["cells"] if "step:one" in cell["metadata"].get("tags", [])
+    ]
+    assert [output["data"]["text/plain"][0].strip() for output in cell["outputs"]] == ["3 done"]

@@ -84,10 +84,11 @@ model_registry["{name}"] = lambda: predict
 """
 
 SETTINGS: dict[str, Any] = {
+    "tier": "local",
     "library": {"package": LIBRARY, "repository": REPOSITORY, "domain": "stub"},
-    "database": {"secret": "stub/database"},
-    "forge": {"secret": "stub/forge"},
-    "mail": {"secret": "stub/mail", "sender": "Brain-Score <submissions@brain-score.example.org>"},
+    "database": {"secret": "local/database"},
+    "forge": {"secret": "local/forge"},
+    "mail": {"secret": "local/mail", "sender": "Brain-Score <submissions@brain-score.example.org>"},
     "embedded": ["database", "forge", "mail"],
 }
 
@@ -159,6 +160,9 @@ class Installation:
             file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
+        repository = self.deployment.state / "forge" / "repositories" / f"{REPOSITORY}.git"
+        if repository.exists():
+            return self._push(repository, folder)
         store = services.forge_store(self.deployment)
         store.create_repository(REPOSITORY, default_branch="main")
         return store.import_folder(
@@ -168,6 +172,18 @@ class Installation:
             author=Person("L", "library@example.org"),
             when=datetime(2026, 1, 1, tzinfo=UTC),
         )
+
+    def _push(self, repository: Path, folder: Path) -> str:
+        def git(*arguments: str) -> str:
+            identity = ["-c", "user.name=L", "-c", "user.email=library@example.org"]
+            command = ["git", *identity, f"--work-tree={folder}", f"--git-dir={self.folder / 'clone'}", *arguments]
+            return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+        git("clone", "--quiet", "--bare", str(repository), str(self.folder / "clone"))
+        git("add", "--all")
+        git("commit", "--quiet", "--message", "More")
+        git("push", "--quiet", str(repository), "HEAD:main")
+        return git("rev-parse", "HEAD")
 
     def score(self, commit: str, *, timeout: float = 240) -> dict[str, Any]:
         """Run ``score_plugins``; how it ended, as it says itself."""

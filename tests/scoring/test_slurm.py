@@ -25,6 +25,7 @@ from .conftest import Installation, benchmark, model
 CLASSES = [
     {"name": "small", "partition": "normal", "memory": "200 MiB", "walltime": "10:00", "jobs": 4},
     {"name": "large", "partition": "big", "memory": "800 MiB", "walltime": "20:00", "jobs": 3},
+    {"name": "overlong", "partition": "normal", "memory": "64 MiB", "walltime": "5:00:00", "cores": 2},
     {"name": "nowhere", "partition": "no-such-partition", "memory": "64 MiB", "walltime": "40:00", "cores": 8},
 ]
 SCORING: dict[str, Any] = {
@@ -32,6 +33,7 @@ SCORING: dict[str, Any] = {
     "classes": CLASSES,
     "default_class": "small",
     "interface": "lo",
+    "driver_partition": "big",
     "death_timeout_seconds": 15,
     "idle_seconds": 2,
 }
@@ -64,9 +66,9 @@ class Merged:
 def merged(install: Callable[..., Installation]) -> Merged:
     house = install("merged", SCORING)
     commit = house.commit(
-        model("one", "return 0.1"),
-        model("two", "return 0.2"),
-        model("three", "return 0.3"),
+        model("one", "import time; time.sleep(0.4); return 0.1"),
+        model("two", "import time; time.sleep(0.4); return 0.2"),
+        model("three", "import time; time.sleep(0.4); return 0.3"),
         benchmark("plain"),
         benchmark("double", 2.0),
     )
@@ -133,6 +135,8 @@ def accidents(install: Callable[..., Installation], slurm: Slurm) -> Accidents:
         model("endless", SLEEP.format(25)),
         model("unplaceable"),
         asking("unplaceable", cores=8),
+        model("overlong"),
+        asking("overlong", cores=2, walltime="3:00:00"),
         model("greedy"),
         asking("greedy", memory="900 GiB"),
         model("confused"),
@@ -205,6 +209,12 @@ def test_a_partition_that_does_not_exist_is_told_at_once_and_harms_no_other_pair
     assert (attempt.ended_at - attempt.queued_at).total_seconds() < 30
 
 
+def test_a_class_whose_jobs_would_wait_for_ever_is_told(accidents):
+    [attempt] = accidents.house.attempts("overlong")
+    assert (attempt.reason_code, attempt.fault) == ("cluster-refused", "operator")
+    assert "would wait for ever (PartitionTimeLimit)" in attempt.reason
+
+
 def test_what_no_class_can_offer_and_what_nobody_understands_is_said(accidents):
     [greedy], [confused] = accidents.house.attempts("greedy"), accidents.house.attempts("confused")
     assert greedy.reason_code == "no-resource-class"
@@ -216,7 +226,7 @@ def test_what_no_class_can_offer_and_what_nobody_understands_is_said(accidents):
 def test_all_other_scores_are_intact(accidents):
     found = {model: row.state for (model, _), row in accidents.house.scores().items()}
     scored = {"good", "hungry", "cancelled", "on_a_lost_node", "endless"}
-    failed = {"crashing", "unplaceable", "greedy", "confused"}
+    failed = {"crashing", "overlong", "unplaceable", "greedy", "confused"}
     assert found == {**dict.fromkeys(scored, "scored"), **dict.fromkeys(failed, "failed")}
 
 
@@ -312,3 +322,27 @@ def test_the_next_run_goes_on_and_computes_nothing_twice(killed):
     # Its worker may have had the time to say so itself.
     assert (first.kind, first.reason_code in ("driver-lost", "worker-lost")) == ("transient", True)
     assert second.state == "scored"
+
+
+# A driver that is a job itself.
+
+
+def test_the_driver_runs_as_a_job_too_and_is_followed(merged, slurm):
+    house = merged.house
+    commit = house.commit(model("four"))
+    arguments = ["run", "score_plugins", "-p", "commit", commit, "--deployment", house.name, "--driver", "slurm"]
+    done = house.command(*arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "SLURM job " in done.stdout
+    assert "score_plugins: succeeded" in done.stdout
+    assert {row.state for (name, _), row in house.scores().items() if name == "four"} == {"scored"}
+    assert {row.number for row in house.attempts("one")} == {1}
+    [driver] = [run for run in house.rows(Run) if run.parameters.get("commit") == commit]
+    assert jobs_end(slurm, f"bso.merged.{driver.id}", within=20)
+
+
+def test_a_secret_that_a_job_would_not_find_is_told_before_it_is_submitted(merged, monkeypatch):
+    monkeypatch.setenv("BRAINSCORE_OPS_SECRET_LOCAL_FORGE", "{}")
+    done = merged.house.command("run", "score_plugins", "--deployment", "merged", "--driver", "slurm", "--no-wait")
+    assert done.returncode == 2
+    assert "local/forge" in done.stderr

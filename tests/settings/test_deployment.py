@@ -58,3 +58,47 @@ def test_a_named_workspace_that_is_none_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("BRAINSCORE_OPS_WORKSPACE", str(tmp_path))
     with pytest.raises(NoWorkspaceError, match="BRAINSCORE_OPS_WORKSPACE"):
         find_workspace()
+
+
+CLASSES = """
+scoring:
+  cluster: slurm
+  default_class: small
+  classes:
+    - {name: small, partition: normal, memory: 4 GiB, walltime: 2:00:00}
+    - {name: large, partition: gpu, memory: 64G, walltime: 1-00:00:00, cores: 8, gpus: 1, sbatch: [--constraint=a100]}
+"""
+
+
+def with_scoring(workspace, text):
+    path = workspace.params / "local.yaml"
+    lines = path.read_text().split("scoring:")[0]
+    path.write_text(lines + text)
+    return load_deployment("local", workspace)
+
+
+def test_resource_classes_say_what_a_pair_may_use_in_words_that_people_and_slurm_use(workspace):
+    small, large = with_scoring(workspace, CLASSES).resource_classes
+    assert (small.memory, small.walltime, small.cores, small.gpus) == (4 * 1024**3, 7200, 1, 0)
+    assert (large.memory, large.walltime, large.cores, large.gpus) == (64 * 1024**3, 86400, 8, 1)
+
+
+def test_without_classes_there_is_one_with_what_the_sandbox_allows(workspace):
+    deployment = load_deployment("local", workspace)
+    assert deployment.default_class.memory == deployment.sandbox.memory_bytes
+
+
+def test_all_that_is_wrong_with_resource_classes_is_said_at_once(workspace):
+    text = CLASSES.replace("4 GiB", "plenty").replace("2:00:00", "'90'").replace("large", "small").replace(
+        "default_class: small", "default_class: huge"
+    )  # fmt: skip
+    with pytest.raises(BadSettingsError) as refusal:
+        with_scoring(workspace, text)
+    assert {problem.where for problem in refusal.value.problems} == {
+        "scoring.classes.0.memory", "scoring.classes.0.walltime", "scoring.classes", "scoring.default_class",
+    }  # fmt: skip
+
+
+def test_a_cluster_without_classes_is_refused(workspace):
+    with pytest.raises(BadSettingsError, match="at least one resource class"):
+        with_scoring(workspace, "scoring: {cluster: slurm}\n")

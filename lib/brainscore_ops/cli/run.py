@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,8 @@ from brainscore_ops.display import printable
 from brainscore_ops.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
+    from rich.status import Status
 
     from brainscore_ops.runbooks.runs import RunResult, StepProgress
 
@@ -41,6 +41,16 @@ if TYPE_CHECKING:
 @click.option(
     "--ref", help="Run notebooks and library of this branch, tag or commit of the ops repository, beside the checkout."
 )
+@click.option(
+    "--driver",
+    type=click.Choice(["here", "slurm"]),
+    default="here",
+    show_default=True,
+    help="Where it runs: in this process, or in a SLURM job of its own, for what takes days.",
+)
+@click.option(
+    "--no-wait", is_flag=True, help="With --driver slurm: submit the job, print its number, and do not follow it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print how it ended as one JSON document.")
 @click.option("-h", "--help", "wants_help", is_flag=True, help="Show this, or the parameters of RUNBOOK, and exit.")
 @click.pass_context
@@ -51,7 +61,9 @@ def run(
     file: Path | None,
     deployment: str | None,
     ref: str | None,
+    driver: str,
     *,
+    no_wait: bool,
     as_json: bool,
     wants_help: bool,
 ) -> None:
@@ -65,6 +77,11 @@ def run(
     if runbook is None:
         raise UsageError("expected the name of a runbook, found none", remedy="`brainscore-ops run --help` lists them.")
     parameters = {**(_read_file(file) if file else {}), **dict(given)}
+    if driver == "slurm":
+        arguments = [*_arguments(runbook, given, file), *(["--ref", ref] if ref else [])]
+        raise SystemExit(_run_as_job(arguments, parameters, deployment, wait=not no_wait, as_json=as_json))
+    if no_wait:
+        raise UsageError("expected --no-wait beside --driver slurm alone: in this process a run is waited for")
     if ref is not None:
         raise SystemExit(_run_at(ref, runbook, parameters, given, file, deployment, as_json=as_json))
     from rich.console import Console
@@ -106,46 +123,95 @@ def _run_at(
     from brainscore_ops.runbooks.refs import find_ref, run_at
     from brainscore_ops.settings import find_workspace, load_deployment
 
-    chosen = str(parameters.get("deployment", deployment or "local"))
-    if deployment not in (None, chosen):
-        raise UsageError(f"expected one deployment, found {deployment!r} and, as a parameter, {chosen!r}")
+    chosen = _chosen(deployment, parameters)
     workspace = find_workspace()
     settings = load_deployment(chosen, workspace)
     ref = find_ref(workspace.root, name)
     click.secho(printable(f"{ref.name}: {ref.commit[:12]} {ref.subject}"), bold=True, err=True)
     for note in ref.notes:
         click.echo(f"note: {note}", err=True)
-    arguments = ["run", runbook, "--deployment", chosen]
-    arguments += [word for pair in given for word in ("--parameter", *pair)]
-    arguments += ["--file", str(file.resolve())] if file else []
-    arguments += ["--json"] if as_json else []
+    arguments = [*_arguments(runbook, given, file), "--deployment", chosen, *(["--json"] if as_json else [])]
     return run_at(settings, ref, arguments, tell=lambda words: click.echo(words, err=True))
 
 
+def _run_as_job(
+    arguments: list[str], parameters: dict[str, Any], deployment: str | None, *, wait: bool, as_json: bool
+) -> int:
+    from brainscore_ops.scoring.driver_job import follow, submit_driver
+    from brainscore_ops.settings import load_deployment
+
+    settings = load_deployment(_chosen(deployment, parameters))
+    arguments += ["--deployment", settings.name, *(["--json"] if as_json else [])]
+    job = submit_driver(settings, arguments)
+    click.echo(f"SLURM job {job.number}; what it prints goes to {job.output}", err=as_json)
+    if not wait:
+        if as_json:
+            print_json({"job_id": job.number, "output": str(job.output), "errors": str(job.errors)})
+        return 0
+    try:
+        return follow(job, tell=lambda text, errors: click.echo(text, nl=False, err=errors))
+    except KeyboardInterrupt:
+        click.echo(f"\nnot followed any more; the job goes on. End it with: scancel {job.number}", err=True)
+        return 130
+
+
+def _arguments(runbook: str, given: tuple[tuple[str, str], ...], file: Path | None) -> list[str]:
+    """What a command line has to say that runs a runbook with the same parameters elsewhere."""
+    words = ["run", runbook, *(word for pair in given for word in ("--parameter", *pair))]
+    return [*words, *(["--file", str(file.resolve())] if file else [])]
+
+
+def _chosen(deployment: str | None, parameters: dict[str, Any]) -> str:
+    chosen = str(parameters.get("deployment", deployment or "local"))
+    if deployment not in (None, chosen):
+        raise UsageError(f"expected one deployment, found {deployment!r} and, as a parameter, {chosen!r}")
+    return chosen
+
+
+_LINE_SECONDS = 10.0
+
+
 class StepLines:
-    """Shows steps as they go: on a terminal the running one turns, elsewhere every event is a line."""
+    """Shows steps as they go: on a terminal the running one turns above what it shows; elsewhere every event is a line, and
+    from time to time what a step shows.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._end_turning: Callable[[], None] | None = None
+        self._turning: Status | None = None
+        self._said, self._said_at = "", 0.0
 
     def __call__(self, progress: StepProgress) -> None:
         name = f"{progress.position}/{progress.count} {progress.step}"
+        if progress.shown:
+            self._show(name, progress.shown)
+            return
         self.close()
         if progress.seconds is None:
             if self._console.is_terminal:
-                turning = self._console.status(f"{name} …")
-                turning.start()
-                self._end_turning = turning.stop
+                self._turning = self._console.status(f"{name} …")
+                self._turning.start()
             return
         sign, style = ("✓", "green") if progress.state == "succeeded" else ("✗", "red")
         self._console.print(f"[{style}]{sign}[/] {name}  [dim]{progress.seconds:.1f} s[/]")
 
     def close(self) -> None:
         """Stop what turns."""
-        if self._end_turning is not None:
-            self._end_turning()
-            self._end_turning = None
+        if self._turning is not None:
+            self._turning.stop()
+            self._turning = None
+
+    def _show(self, name: str, shown: str) -> None:
+        from rich.text import Text
+
+        if self._turning is not None:
+            lines = printable(shown).splitlines()[: max(3, self._console.height - 4)]
+            self._turning.update(Text("\n".join([f"{name} …", *lines]), no_wrap=True, overflow="ellipsis"))
+            return
+        line = printable(shown.partition("\n")[0])
+        if line != self._said and time.monotonic() - self._said_at > _LINE_SECONDS:
+            self._said, self._said_at = line, time.monotonic()
+            self._console.print(f"  {name}: {line}", markup=False)
 
 
 def _print_result(console: Console, result: RunResult) -> None:

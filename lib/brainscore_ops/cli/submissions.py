@@ -12,8 +12,10 @@ from brainscore_ops.cli.services import deployment_option, json_option
 from brainscore_ops.display import printable
 
 if TYPE_CHECKING:
+    from brainscore_ops.database.connection import Database
     from brainscore_ops.runbooks.runs import RunResult
     from brainscore_ops.submissions.gate import Verdict
+    from brainscore_ops.scoring.attempt_rows import Standing
 
 
 @click.command()
@@ -100,15 +102,19 @@ def status(submission: int | None, deployment: str, *, as_json: bool) -> None:
     from brainscore_ops.submissions.context import open_deployment
     from brainscore_ops.submissions.life import submissions
 
-    found = submissions(open_deployment(deployment).database)
+    database = open_deployment(deployment).database
+    found = submissions(database)
+    scoring = _scoring(database, [entry["submission"] for entry in found])
     if as_json:
-        print_json(found)
+        print_json([{**entry, "scoring": _as_dict(scoring.get(entry["submission"]))} for entry in found])
         return
     for entry in found:
         pull = f"#{entry['pull_request']}" if entry["pull_request"] else ""
         click.echo(
             f"{entry['submission']:5}  {entry['state']:16} {pull:6} {entry['name']}  {entry['reason_code'] or ''}".rstrip()
         )
+        if (standing := scoring.get(entry["submission"])) and not standing.is_over:
+            click.secho(f"{'':24}pairs: {standing}", dim=True)
     if not found:
         click.echo("nothing has been submitted yet")
 
@@ -152,13 +158,26 @@ def _print_verdict(verdict: Verdict) -> None:
         console.print("It waits for its tests: run test_plugins, and ask again.")
 
 
+def _scoring(database: Database, submissions: list[int]) -> dict[int, Standing]:
+    from brainscore_ops.scoring.attempt_rows import standings
+
+    with database.session() as session:
+        return standings(session, submissions)
+
+
+def _as_dict(standing: Standing | None) -> dict[str, object] | None:
+    return None if standing is None else standing.as_dict()
+
+
 def _print_timeline(deployment: str, submission: int, *, as_json: bool) -> None:
     from brainscore_ops.submissions.context import open_deployment
     from brainscore_ops.submissions.life import timeline
 
-    found = timeline(open_deployment(deployment).database, submission)
+    database = open_deployment(deployment).database
+    found = timeline(database, submission)
+    standing = _scoring(database, [submission]).get(submission)
     if as_json:
-        print_json(found.as_dict())
+        print_json({**found.as_dict(), "scoring": _as_dict(standing)})
         return
     click.secho(f"\nSubmission {found.submission}: {found.name} — {found.state}", bold=True)
     if found.pull_request_url:
@@ -167,6 +186,8 @@ def _print_timeline(deployment: str, submission: int, *, as_json: bool) -> None:
         click.echo(f"  {event.at:%Y-%m-%d %H:%M:%S}  {event.state:16} {printable(event.message)}")
         if event.run_id:
             click.secho(f"{'':39}{event.run_id}", dim=True)
+    if standing is not None:
+        click.echo(f"  pairs: {standing}")
     late = next((run for run in reversed(found.runs) if run["state"] != "running"), None)
     if late and late["state"] != "succeeded" and not found.reason:
         said = (late["error"] or {}).get("message", "")

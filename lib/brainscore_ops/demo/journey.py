@@ -235,7 +235,7 @@ class _Driver:
             parameters,
             deployment=self._deployment,
             triggered_by=TRIGGER,
-            on_step=lambda progress: self._tell(News(job, runbook, step=progress.step)),
+            on_step=lambda progress: None if progress.shown else self._tell(News(job, runbook, step=progress.step)),
         )
         self._tell(News(job, runbook, state=str(result.state)))
         return result

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from brainscore_ops.parameters import RunbookParameters
 
 INJECTED_TAG = "injected-parameters"
+_SHOWN_SECONDS = 5.0
+"""So often the record of a run is written again while one of its cells shows how far it is."""
 
 
 def drive_run(
@@ -116,6 +118,7 @@ class _Run:
         _inject(notebook, render_injected_cell(parameters))
         self._steps = [Step(name) for name in runbook.steps]
         self._cell_started = 0.0
+        self._written = 0.0
         self._prepare_metadata(values)
 
     @property
@@ -149,6 +152,12 @@ class _Run:
         self._cell_started = time.monotonic()
         self._notebook.cells[index].metadata.papermill.update(start_time=_now(), status="running", exception=False)
         self._step(index, StepState.RUNNING)
+
+    def cell_shows(self, index: int, text: str) -> None:
+        """See :class:`brainscore_ops.runbooks.session.Observer`. Whoever opens the record meanwhile sees it there, too."""
+        self._step(index, StepState.RUNNING, shown=str(self._redactor.clean(text)))
+        if time.monotonic() - self._written > _SHOWN_SECONDS:
+            self._write()
 
     def cell_ended(self, index: int, *, failed: bool) -> None:
         """See :class:`brainscore_ops.runbooks.session.Observer`."""
@@ -236,16 +245,17 @@ class _Run:
         self._notebook.metadata.setdefault(METADATA, {})["run"] = describe_run(self._entry, self._steps)
         outputs = [cell.outputs for cell in self._notebook.cells if cell.cell_type == "code"]
         self._redactor.clean([self._notebook.metadata, *outputs])
+        self._written = time.monotonic()
         return write_record(self._record, self._notebook, final=final)
 
-    def _step(self, index: int, state: StepState, seconds: float | None = None) -> None:
+    def _step(self, index: int, state: StepState, seconds: float | None = None, shown: str = "") -> None:
         name = _step_name(self._notebook.cells[index])
         if name is None:
             return
         position = self._runbook.steps.index(name)
         self._steps[position] = Step(name, state, seconds)
         if self._on_step is not None:
-            self._on_step(StepProgress(self._entry.id, name, position + 1, len(self._steps), state, seconds))
+            self._on_step(StepProgress(self._entry.id, name, position + 1, len(self._steps), state, seconds, shown))
 
     def _name_of(self, index: int) -> str:
         """What a reader calls a cell: its step, or what it is."""

@@ -1,4 +1,5 @@
-"""The process from which warm kernels are forked. A script of its own: nothing of this library may be loaded before a fork.
+"""The process from which warm kernels are forked. A script of its own: nothing of this library is loaded before a fork, but what
+its arguments name.
 
 It speaks JSON lines on its standard streams: ``"warm"`` once it is; for each request ``{"arguments": […],
 "environment": {…}, "folder": …, "log": …, "exit_file": …}`` the number of the kernel's process. When a kernel ends, its exit
@@ -19,7 +20,27 @@ from contextlib import suppress
 from typing import Any
 
 # What kernels import: only what does not change while this process lives, so that a run has the library as it is on disk.
-WARM = ("ipykernel.kernelapp", "ipykernel.ipkernel", "scrapbook", "sqlalchemy.orm", "psycopg2", "pydantic", "yaml")
+WARM = (
+    "ipykernel.debugger",  # with all of debugpy: three quarters of what a kernel does at its start
+    "ipykernel.kernelapp",
+    "ipykernel.ipkernel",
+    "packaging.requirements",
+    "packaging.tags",
+    "psutil",
+    "psycopg2",
+    # pydantic loads its parts when they are first used.
+    "pydantic.dataclasses",
+    "pydantic.json_schema",
+    "pydantic.main",
+    "pydantic.plugin._loader",
+    "pydantic.plugin._schema_validator",
+    "scrapbook",
+    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy.orm",
+    "tomllib",
+    "uv",
+    "yaml",
+)
 OURS = "brainscore_ops"
 GRAMMAR = "rfc3987_syntax"  # see quick_imports
 
@@ -60,9 +81,11 @@ def warm_up() -> None:
         with suppress(ImportError):
             importlib.import_module(name)
     del sys.modules[GRAMMAR]
-    gc.freeze()  # collections in kernels pass over all this, and its memory stays shared
     for name in [name for name in sys.modules if name.partition(".")[0] == OURS]:
         del sys.modules[name]  # papermill loads its engines, which are ours
+    for name in sys.argv[1:]:  # of ours, what whoever started us has loaded, too
+        importlib.import_module(name)
+    gc.freeze()  # collections in kernels pass over all this, and its memory stays shared
 
 
 def read_request() -> dict[str, Any] | None:

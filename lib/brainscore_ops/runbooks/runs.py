@@ -95,8 +95,10 @@ class StepProgress:
     count: int
     """How many steps the runbook has."""
     state: StepState
-    """``running`` when it starts, ``succeeded`` or ``failed`` when it ends."""
+    """``running`` when it starts and while it goes on, ``succeeded`` or ``failed`` when it ends."""
     seconds: float | None = None
+    shown: str = ""
+    """While it goes on: what it shows now, as text."""
 
 
 @dataclass(frozen=True)

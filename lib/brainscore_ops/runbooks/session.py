@@ -19,12 +19,14 @@ from brainscore_ops.runbooks.kernels import Kernel, KernelDiedError
 from brainscore_ops.runbooks.states import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nbformat import NotebookNode
 
 POLL_SECONDS = 0.1
 MEMORY_POLL_SECONDS = 0.5
+SHOW_SECONDS = 1.0
+"""How long a cell runs before it is told what it shows, and how often from then on."""
 GRACE_SECONDS = 3.0
 """How long an interrupted cell has to clean up before its kernel is killed."""
 
@@ -54,6 +56,9 @@ class Observer(Protocol):
 
     def cell_starts(self, index: int) -> None:
         """A code cell is about to be executed."""
+
+    def cell_shows(self, index: int, text: str) -> None:
+        """What a cell that still runs shows has changed."""
 
     def cell_ended(self, index: int, *, failed: bool) -> None:
         """A cell is done; its outputs are in the notebook. Of cells without code only this is told."""
@@ -126,16 +131,24 @@ class _Session:
                 observer.cell_ended(index, failed=False)
                 continue
             observer.cell_starts(index)
-            ending = await self._execute_cell(cell, index)
+            ending = await self._execute_cell(cell, index, observer)
             observer.cell_ended(index, failed=ending is not None)
             if ending is not None:
                 return ending
         self._client.set_widgets_metadata()
         return Ending(RunState.SUCCEEDED)
 
-    async def _execute_cell(self, cell: NotebookNode, index: int) -> Ending | None:
+    async def _execute_cell(self, cell: NotebookNode, index: int, observer: Observer) -> Ending | None:
         execution = asyncio.ensure_future(self._client.async_execute_cell(cell, index))
-        state = await self._watch(execution, cell_deadline=time.monotonic() + self._bounds.cell_seconds)
+        shown, tell_next = "", time.monotonic() + SHOW_SECONDS
+
+        def tell() -> None:
+            nonlocal shown, tell_next
+            if time.monotonic() > tell_next and (now := _shown_by(cell)) != shown:
+                shown, tell_next = now, time.monotonic() + SHOW_SECONDS
+                observer.cell_shows(index, shown)
+
+        state = await self._watch(execution, cell_deadline=time.monotonic() + self._bounds.cell_seconds, meanwhile=tell)
         if state is None:
             try:
                 execution.result()
@@ -158,7 +171,9 @@ class _Session:
         _join_streams(cell)
         return Ending(state, index, error)
 
-    async def _watch(self, task: asyncio.Future[Any], cell_deadline: float) -> RunState | None:
+    async def _watch(
+        self, task: asyncio.Future[Any], cell_deadline: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> RunState | None:
         """Wait for a task; what went over a bound meanwhile, or None once it is done."""
         next_memory = time.monotonic()
         while True:
@@ -168,6 +183,7 @@ class _Session:
                 return RunState.INTERRUPTED
             if done:
                 return None
+            meanwhile()
             if now > self._run_deadline:
                 return RunState.RUN_TIMEOUT
             if now > cell_deadline:
@@ -215,6 +231,15 @@ def error_of(cell: NotebookNode) -> dict[str, Any] | None:
         if ERROR_MIME in output.get("data", {}):
             return dict(output["data"][ERROR_MIME])
     return None
+
+
+def _shown_by(cell: NotebookNode) -> str:
+    """What a cell displays last, as text."""
+    for output in reversed(cell.get("outputs", [])):
+        if output.output_type == "display_data":
+            text = output.data.get("text/plain", "")
+            return text if isinstance(text, str) else ""
+    return ""
 
 
 def _is_code(cell: NotebookNode) -> bool:

@@ -26,6 +26,20 @@ if TYPE_CHECKING:
 
 SCRIPT = Path(__file__).with_name("kernel_parent.py")
 ANSWER_SECONDS = 5.0
+WARM_SECONDS = 60.0
+"""How long a kernel of a process that expects many waits for their parent; it takes a second or two."""
+
+
+def expect_many(modules: Sequence[str] = ()) -> None:
+    """Say that this process will ask for many kernels: their parent is started now, and already the first one is forked from it.
+
+    :param modules: of this library, what the kernels will import: they have it as it was now, as this process has
+    """
+    global _expects_many, _modules
+    with _lock:
+        if not _expects_many:
+            _expects_many, _modules = True, tuple(modules)
+            _parent_for(os.environ)
 
 
 def fork_kernel(
@@ -40,7 +54,7 @@ def fork_kernel(
     """
     with _lock:
         parent = _parent_for(environment)
-        if parent is None or not parent.is_warm():
+        if parent is None or not parent.is_warm(WARM_SECONDS if _expects_many else 0):
             return None
         number = parent.request(
             {
@@ -87,7 +101,7 @@ class _WarmParent:
         self._is_warm = False
         self._process = subprocess.Popen(
             # -P: the script's folder is no place to import from.
-            [sys.executable, "-P", "-Xfrozen_modules=off", str(SCRIPT)],
+            [sys.executable, "-P", "-Xfrozen_modules=off", str(SCRIPT), *_modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -100,9 +114,9 @@ class _WarmParent:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def is_warm(self) -> bool:
+    def is_warm(self, seconds: float = 0) -> bool:
         if not self._is_warm:
-            self._is_warm = self._answer(seconds=0) == "warm"
+            self._is_warm = self._answer(seconds) == "warm"
         return self._is_warm
 
     def request(self, document: dict[str, Any]) -> int | None:
@@ -130,12 +144,14 @@ class _WarmParent:
 _lock = threading.Lock()
 _parent: _WarmParent | None = None
 _asked = 0
+_expects_many = False
+_modules: tuple[str, ...] = ()
 
 
 def _parent_for(environment: Mapping[str, str]) -> _WarmParent | None:
     global _parent, _asked
     _asked += 1
-    if _asked == 1:
+    if _asked == 1 and not _expects_many:
         return None
     if _parent is not None and _parent.owner != os.getpid():
         _parent = None  # the one of the process that this one was forked from

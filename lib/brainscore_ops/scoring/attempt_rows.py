@@ -90,6 +90,19 @@ class Standing:
     """How many are over their deadline, or have no driver any more: nothing goes on with them until it is run again."""
     first_queued: datetime | None
 
+    @property
+    def is_over(self) -> bool:
+        """Whether every pair has come to an end."""
+        return not any(self.by_state.get(state) for state in AttemptState if not state.is_final)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The standing as a JSON document."""
+        return {
+            "pairs": dict(self.by_state),
+            "stuck": self.overdue,
+            "since": self.first_queued and self.first_queued.isoformat(),
+        }
+
     def __str__(self) -> str:
         parts = [f"{count} {state}" for state, count in self.by_state.items() if count]
         return ", ".join(parts + ([f"{self.overdue} of them stuck: run score_plugins again"] if self.overdue else []))

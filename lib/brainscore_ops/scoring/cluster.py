@@ -214,8 +214,13 @@ class _SlurmPool(_DaskPool):
                 self._numbers[name] = str(job.job_id)
         if time.monotonic() - self._looked > _POLL_SECONDS:
             self._looked = time.monotonic()
-            self._jobs = slurm.jobs(name_starts=self._name)
+            known = slurm.jobs(name_starts=self._name)
+            self._jobs = {number: known[number] for number in set(self._numbers.values()) & known.keys()}
             self._let_go_of_the_dead(names)
+            if hopeless := next((job for job in self._jobs.values() if job.is_hopeless), None):
+                self._cluster.wanted = 0
+                slurm.cancel([job.number for job in self._jobs.values() if job.is_hopeless])
+                raise slurm.refusal(f"its jobs would wait for ever ({hopeless.reason})", what=self._what)
         return seats
 
     def job_of(self, address: str) -> str | None:
@@ -309,7 +314,7 @@ def _slurm_pool(
         "local_directory": "${TMPDIR:-/tmp}",
         "python": f"exec {shlex.quote(sys.executable)}",  # no shell between SLURM and the worker
         "worker_extra_args": ["--no-dashboard", "--memory-limit", "0", "--preload", work.__module__],
-        "job_script_prologue": [*_workspace_variables(deployment), *settings.job_script_prologue],
+        "job_script_prologue": [*workspace_variables(deployment), *settings.job_script_prologue],
         "job_extra_directives": [
             "--no-requeue",  # we give the pair to another worker, and say so
             f"--export={','.join(_exported())}",
@@ -342,7 +347,8 @@ def slurm_time(seconds: float) -> str:
     return f"{minutes // 1440}-{minutes // 60 % 24:02}:{minutes % 60:02}:00"
 
 
-def _workspace_variables(deployment: Deployment) -> list[str]:
+def workspace_variables(deployment: Deployment) -> list[str]:
+    """Lines of shell that tell a job where notebooks, settings, state and records are."""
     workspace = deployment.workspace
     folders = {"WORKSPACE": workspace.root, "STATE": workspace.state_root, "OUTPUTS": workspace.outputs_root}
     return [f"export BRAINSCORE_OPS_{name}={shlex.quote(str(folder))}" for name, folder in folders.items()]
@@ -355,10 +361,15 @@ def _exported() -> list[str]:
 def _cluster_class() -> Any:
     """dask-jobqueue's cluster, with jobs that say when they were refused. Imported here: dask is slow to load."""
     from dask_jobqueue.slurm import SLURMCluster, SLURMJob
+    from distributed.core import Status
     from distributed.deploy.spec import ProcessInterface
 
     class Job(SLURMJob):  # type: ignore[misc]
         refused = ""
+
+        async def close(self) -> None:
+            await super().close()
+            self.status = Status.closed  # dask insists on it when a cluster is closed, and its Job does not say it
 
         async def start(self) -> None:
             try:

@@ -22,6 +22,17 @@ _EXPORTED = re.compile(
     r"|(HTTPS?|ALL|NO)_PROXY|(https?|all|no)_proxy|BRAINSCORE_OPS_(WORKSPACE|STATE|OUTPUTS)"
 )
 _PENDING = {"PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "RESV_DEL_HOLD", "SPECIAL_EXIT"}
+# Reasons to wait that nothing but a person changes: sbatch takes such a job, and it would wait for ever.
+_HOPELESS = {
+    "AccountNotAllowed",
+    "BadConstraints",
+    "InvalidAccount",
+    "InvalidQOS",
+    "PartitionConfig",
+    "PartitionNodeLimit",
+    "PartitionTimeLimit",
+    "QOSNotAllowed",
+}
 _RUNNING = {"RUNNING", "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT", "RESIZING"}
 
 
@@ -55,6 +66,11 @@ class Job:
     def is_pending(self) -> bool:
         """Whether it has yet to start."""
         return self.state in _PENDING
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether it waits for what never comes: more walltime, nodes or rights than there are."""
+        return self.is_pending and self.reason in _HOPELESS
 
     @property
     def is_over(self) -> bool:

@@ -60,7 +60,7 @@ def work(execute: Execute, parameters: Mapping[str, Any], number: int) -> None:
         if attempt.state is not AttemptState.QUEUED:
             raise AttemptTakenError(f"expected attempt {number} of {job.model} on {job.benchmark} to wait for a worker, "
                                     f"it is {attempt.state}")  # fmt: skip
-        seconds = _seconds_left(offered)
+        seconds = _seconds_left(settings, offered)
         number_of_job, partition = own_job()
         attempt = attempt.started(seconds=seconds, job_id=number_of_job, node=node_name(), partition=partition)
         write_attempt(folder, attempt)
@@ -97,7 +97,9 @@ def _execute(
     error = execute({**job.model_dump(), "ends": ends}, _bounds(settings, offered))
     outcome = kept_outcome(folder)
     if _closing.is_set() and (outcome is None or outcome.state == "failed"):
-        lost = StepFailedError("its worker had to end: its job was cancelled, or its driver is gone", code="worker-lost")
+        lost = StepFailedError(
+            "its worker had to end: its job was cancelled, or its driver is gone", code="worker-lost"
+        )
         return keep_outcome(job, settings, run_id=(error or {}).get("run_id"), failure=lost)
     if outcome is None:
         error = error or StepFailedError("its run left no outcome", code="worker-lost").as_dict()
@@ -128,9 +130,9 @@ def _ended(attempt: Attempt, outcome: PairOutcome) -> Attempt:
     )
 
 
-def _seconds_left(offered: ResourceClass) -> float:
+def _seconds_left(settings: Deployment, offered: ResourceClass) -> float:
     """What is left of the walltime of this worker's job, with time to end in order; on a local cluster, all of it."""
-    if own_job()[0] is None:
+    if settings.scoring.cluster == "local":
         return offered.walltime
     grace = min(_LONGEST_GRACE_SECONDS, offered.walltime / 10)
     return max(1.0, offered.walltime - (time.time() - psutil.Process().create_time()) - grace)

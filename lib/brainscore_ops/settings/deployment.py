@@ -255,6 +255,9 @@ class ScoringSettings(_Settings):
     """After this long without its driver a worker ends."""
     pending_seconds: Duration = 7 * 24 * 3600
     """After this long in SLURM's queue a pair is given up."""
+    driver_partition: str = ""
+    """Where ``run --driver slurm`` runs; without one, SLURM's default."""
+    driver_walltime: Duration = 2 * 24 * 3600
     idle_seconds: Annotated[float, Field(ge=0)] = 20
     """After this long without work a job is given back."""
 

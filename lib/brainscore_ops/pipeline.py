@@ -57,6 +57,13 @@ def run_on_worker(
     :returns: what went wrong (:meth:`OpsError.as_dict`, and the ``run_id``), or None
     """
     # A worker lives as long as its driver: its kernels may have the library as it has it itself.
-    expect_many(["brainscore_ops.runbooks.error_cards", "brainscore_ops.runbooks.scraps", "brainscore_ops.scoring.pair", "brainscore_ops.scoring.pair_record"])
+    expect_many(
+        [
+            "brainscore_ops.runbooks.error_cards",
+            "brainscore_ops.runbooks.scraps",
+            "brainscore_ops.scoring.pair",
+            "brainscore_ops.scoring.pair_record",
+        ]
+    )
     result = run_runbook(runbook, parameters, triggered_by=triggered_by, bounds=bounds)
     return None if result.error is None else {**result.error, "run_id": result.id}

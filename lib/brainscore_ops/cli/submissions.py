@@ -14,8 +14,8 @@ from brainscore_ops.display import printable
 if TYPE_CHECKING:
     from brainscore_ops.database.connection import Database
     from brainscore_ops.runbooks.runs import RunResult
-    from brainscore_ops.submissions.gate import Verdict
     from brainscore_ops.scoring.attempt_rows import Standing
+    from brainscore_ops.submissions.gate import Verdict
 
 
 @click.command()

@@ -42,8 +42,8 @@ from brainscore_ops.submissions.scoring_request import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from brainscore_ops.scoring.cluster import Execute
     from brainscore_ops.scoring.recording import Recorded
+    from brainscore_ops.scoring.worker import Execute
     from brainscore_ops.submissions.context import Context
 
 SUBJECT = "benchmark_version"

@@ -21,7 +21,7 @@ from brainscore_ops.submissions.scoring_request import compute_pairs, read_code
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from brainscore_ops.scoring.cluster import Execute
+    from brainscore_ops.scoring.worker import Execute
     from brainscore_ops.settings.deployment import CanarySettings
     from brainscore_ops.submissions.context import Context
 

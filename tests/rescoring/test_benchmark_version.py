@@ -7,6 +7,8 @@ from brainscore_ops.database.snapshots import SnapshotStore, list_snapshots
 
 from .conftest import CONCRETENESS, LIBRARY, SIMILARITY
 
+pytestmark = pytest.mark.timeout(900)  # each drives several runbooks, on machines that have other things to do
+
 MODELS = {"word-length", "random-features"}
 
 

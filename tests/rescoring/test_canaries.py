@@ -1,8 +1,12 @@
 """Canaries: scored when what they rest on changes, and what a drift does to publishing."""
 
+import pytest
+
 from brainscore_ops.database.ops_tables import CanaryScore, ScoreProvenance
 
 from .conftest import LIBRARY, SIMILARITY
+
+pytestmark = pytest.mark.timeout(900)  # each drives several runbooks, on machines that have other things to do
 
 
 def canary(expected, tolerance=0.001):

@@ -3,12 +3,15 @@
 import json
 import shutil
 
+import pytest
 from sqlalchemy import update
 
 from brainscore_ops.database.connection import Database
 from brainscore_ops.database.ops_tables import ScoreProvenance
 
 from .conftest import CONCRETENESS
+
+pytestmark = pytest.mark.timeout(900)  # each drives several runbooks, on machines that have other things to do
 
 
 def set_value(lab, identity, value):

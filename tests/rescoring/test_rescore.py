@@ -1,8 +1,12 @@
 """Planning, pricing, approving and scoring again, on the example library as it is scored."""
 
+import pytest
+
 from brainscore_ops.database.ops_tables import EnvironmentLock, ScoreHistory, ScoreProvenance
 
 from .conftest import CONCRETENESS, LIBRARY, SIMILARITY
+
+pytestmark = pytest.mark.timeout(900)  # each drives several runbooks, on machines that have other things to do
 
 
 def test_a_plan_tells_pairs_reasons_and_cost_and_runs_nothing(lab):

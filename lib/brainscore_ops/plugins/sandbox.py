@@ -496,7 +496,9 @@ class _Run:
             return "output-limit", f"it printed more than {_size(limits.output_bytes * _ENDLESS_OUTPUT)}"
 
         first = self._status().get("child-pid")
-        inside = Path(f"/proc/{first}/root") if first else None
+        root = Path(f"/proc/{first}/root")
+        # Its number may be another process's once the sandbox has ended: only ours has the mark.
+        inside = root if first and os.path.lexists(root / self._job.mark) else None
         # Counted before anything else: while hundreds of processes spin, every further look would take seconds.
         count = count_processes(inside / "proc") if inside else 0
         tree = processes_of(self._root) if count <= limits.processes else []

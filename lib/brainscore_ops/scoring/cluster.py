@@ -80,6 +80,7 @@ def open_pools(deployment: Deployment, driver: str, most_local: int) -> Iterator
     :param most_local: on a local cluster: how many workers could be busy at once
     """
     import dask
+    import distributed  # noqa: F401 - its settings have to be there before ours, which would else take them along at the end
 
     # Loss is noticed at once, and dealt with by whoever gave the work.
     options = {

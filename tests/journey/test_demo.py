@@ -115,7 +115,7 @@ def test_scores_agree_with_a_direct_call_of_the_library(demo, tmp_path):
         pairs = session.scalars(select(ScoreProvenance).where(ScoreProvenance.state == "scored")).all()
     assert {pair.sandboxed for pair in pairs} == {True}
     for pair in [pair for pair in pairs if pair.model in {"minilm", "word-length"}]:
-        python = state / "environments" / "environments" / pair.environment_digest / "bin" / "python"
+        (python,) = (state / "environments" / "environments" / pair.environment_digest).glob("*/bin/python")
         code = (
             f"from brainscore_example import score; s = score({pair.model!r}, {pair.benchmark!r});"
             "print(repr([float(s), float(s.attrs['error']), float(s.attrs['ceiling'])]))"
@@ -260,7 +260,8 @@ def test_a_runbook_that_is_run_again_does_nothing_again(demo, runbook):
     mails = len(read_mails(demo.outputs / "mails"))
     references = git(demo, "for-each-ref")
     ran = demo.installation.command("run", runbook, *parameters)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    # What is merged is not tested any more: that is refused, and nothing else.
+    assert ran.returncode == (3 if runbook == "test_plugins" else 0), ran.stdout + ran.stderr
     after = demo.installation.json("status", str(timeline["submission"]))
     assert [event["state"] for event in after["events"]] == [event["state"] for event in timeline["events"]]
     assert after["state"] == "scored"
@@ -274,7 +275,7 @@ def test_the_gate_holds_a_pull_request_whose_tests_failed_and_says_which_rule(de
     assert asked.returncode == 3
     rulings = {ruling["rule"]: ruling for ruling in json.loads(asked.stdout)["rulings"]}
     assert [name for name, ruling in rulings.items() if not ruling["passed"]] == ["statuses"]
-    assert "failure" in rulings["statuses"]["finding"]
+    assert "failure" in rulings["statuses"]["found"]
 
 
 def test_merging_what_the_gate_holds_is_refused_and_changes_nothing(demo):

@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 CPUS, MEMORY_MEGABYTES = 8, 8000
 
 CONFIGURATION = """
@@ -137,9 +139,13 @@ def running_slurm(folder: Path) -> Iterator[Slurm]:
         yield slurm
     finally:
         with suppress(AssertionError, subprocess.TimeoutExpired):
-            if slurm.jobs():
-                slurm.run("scancel", *slurm.jobs())
-                time.sleep(1)
+            if left := slurm.jobs():
+                slurm.run("scancel", *left)
+            # A job's daemon that finds no controller any more stays for hours, and goes on to end its job's processes, by
+            # numbers that are somebody else's by then.
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline and len(_processes_of(slurm)) > len(daemons) + 1:
+                time.sleep(0.2)
             slurm.run("scontrol", "shutdown")
         for daemon in daemons:
             with suppress(subprocess.TimeoutExpired):
@@ -148,6 +154,21 @@ def running_slurm(folder: Path) -> Iterator[Slurm]:
             if daemon.poll() is None:
                 os.killpg(daemon.pid, signal.SIGKILL)
                 daemon.wait()
+        for process in _processes_of(slurm):
+            with suppress(psutil.Error):
+                process.kill()
+
+
+def _processes_of(slurm: Slurm) -> list[psutil.Process]:
+    """SLURM's own processes that were started with this configuration."""
+    found, mark = [], f"SLURM_CONF={slurm.configuration}\0".encode()
+    for process in psutil.process_iter(["name"]):
+        with suppress(psutil.Error, OSError):
+            name = process.info["name"] or ""
+            # As the kernel has it: psutil stops where a daemon has written its title over its variables.
+            if name.startswith("slurm") and mark in Path(f"/proc/{process.pid}/environ").read_bytes():
+                found.append(process)
+    return found
 
 
 def free_ports(count: int) -> list[int]:

@@ -303,7 +303,7 @@ def test_nothing_in_a_comment_calls_people_or_is_markdown(house: House) -> None:
 
 
 def test_a_verdict_is_shown_with_what_was_expected_and_found(house: House) -> None:
-    verdict = gate.examine(house.context, house.proposed(model_files("looked-at")))
+    verdict = gate.examine(house.context, house.proposed(model_files("looked_at")))
     assert {ruling.rule for ruling in verdict.rulings} == {rule.name for rule in gate.RULES}
     assert all(ruling.expected and ruling.found for ruling in verdict.rulings)
     assert "expected" in str(verdict.table())

@@ -7,6 +7,7 @@ the rest: on SLURM it submits jobs, replaces those that are lost, and gives back
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import shlex
@@ -31,6 +32,11 @@ JOB_PREFIX = "bso"
 _CLEAR_REFUSALS = 3
 """After so many jobs in a row that SLURM did not take, or that ended before their worker came, no more are submitted."""
 _POLL_SECONDS = 2.0
+# A worker waits for processes. Dask would look a hundred times a second at what it does meanwhile.
+_QUIET = (
+    "export DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED=False",
+    "export DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL=60s",
+)
 _ADAPT_SECONDS = 0.5
 _NOTICE_SECONDS = 2.0
 """So long after a worker was lost SLURM knows that its job is ending, where it is."""
@@ -304,6 +310,8 @@ def _slurm_pool(
         "processes": 1,
         "nanny": False,
         "memory": f"{offered.memory + settings.worker_memory_bytes}B",
+        # Exactly: dask-jobqueue would round 1.1 GiB up to 2.
+        "job_mem": f"{math.ceil((offered.memory + settings.worker_memory_bytes) / 2**20)}M",
         "job_cpu": offered.cores,
         "queue": offered.partition or None,
         "account": settings.account,
@@ -315,7 +323,7 @@ def _slurm_pool(
         "local_directory": "${TMPDIR:-/tmp}",
         "python": f"exec {shlex.quote(sys.executable)}",  # no shell between SLURM and the worker
         "worker_extra_args": ["--no-dashboard", "--memory-limit", "0", "--preload", work.__module__],
-        "job_script_prologue": [*workspace_variables(deployment), *settings.job_script_prologue],
+        "job_script_prologue": [*workspace_variables(deployment), *_QUIET, *settings.job_script_prologue],
         "job_extra_directives": [
             "--no-requeue",  # we give the pair to another worker, and say so
             f"--export={','.join(_exported())}",

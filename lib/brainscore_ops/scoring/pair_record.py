@@ -121,10 +121,10 @@ def _raw_values(path: Path) -> tuple[float, ...]:
     import numpy as np
 
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             names = [name for name in archive.files if set(name.replace("raw", "")) <= {"_"}]
             arrays = [np.ravel(archive[name]) for name in sorted(names, key=len)]
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError):
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError, AttributeError):
         return ()
     numeric = [array for array in arrays if array.dtype.kind in "biuf" and array.size > 1]
     return tuple(float(value) for value in numeric[-1] if math.isfinite(value)) if numeric else ()

@@ -490,7 +490,8 @@ def load_deployment(name: str, workspace: Workspace | None = None) -> Deployment
         )
     path = workspace.params / f"{name}.yaml"
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        # libyaml where it is built in: a pair reads the settings five times.
+        document = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except yaml.YAMLError as error:
         raise BadSettingsError(f"params/{name}.yaml is not YAML: {error}", remedy="Mend the file.") from None
     if not isinstance(document, dict):

@@ -215,5 +215,6 @@ def test_nothing_is_left_behind(run, house):
     assert [one for one in psutil.process_iter(["cmdline"]) if "stayed-behind" in (one.info["cmdline"] or [])] == []
     results = house.context.deployment.state / "results"
     found = {path.name for path in results.rglob("*") if path.is_file() and path.parent.name != "attempts"}
-    assert found <= {"outcome.json", "result.json", "raw.npz", "log.txt", ".lock", ".claim.lock", "claim"}
+    locks = {".lock", ".claim.lock", ".attempt.lock"}
+    assert found <= {"outcome.json", "result.json", "raw.npz", "log.txt", "claim"} | locks
     assert max(path.stat().st_size for path in results.rglob("log.txt")) < 20_000

@@ -148,10 +148,11 @@ class TestWhatItSees:
         assert outcome.stdout.splitlines() == ["No such file or directory", "Connection refused"]
 
     def test_no_process_of_ours_can_be_traced_or_read(self, inside):
+        other = subprocess.Popen(["sleep", "60"])
         outcome = inside(f"""
             import ctypes, os
             libc = ctypes.CDLL(None, use_errno=True)
-            for pid in ({os.getpid()}, {os.getppid()}):
+            for pid in ({os.getpid()}, {other.pid}):
                 print(libc.ptrace(16, pid, 0, 0), os.path.exists(f"/proc/{{pid}}/environ"))
                 try:
                     os.kill(pid, 0)
@@ -159,6 +160,8 @@ class TestWhatItSees:
                 except OSError as error:
                     print(error.strerror)
         """)
+        other.kill()
+        other.wait()
         assert outcome.stdout.splitlines() == ["-1 False", "No such process"] * 2
 
     def test_a_setuid_program_gives_nothing(self, inside):

@@ -115,7 +115,7 @@ def test_scores_agree_with_a_direct_call_of_the_library(demo, tmp_path):
         pairs = session.scalars(select(ScoreProvenance).where(ScoreProvenance.state == "scored")).all()
     assert {pair.sandboxed for pair in pairs} == {True}
     for pair in [pair for pair in pairs if pair.model in {"minilm", "word-length"}]:
-        (python,) = (state / "environments" / "environments" / pair.environment_digest).glob("*/bin/python")
+        python = state / "environments" / "environments" / pair.environment_digest / "current" / "bin" / "python"
         code = (
             f"from brainscore_example import score; s = score({pair.model!r}, {pair.benchmark!r});"
             "print(repr([float(s), float(s.attrs['error']), float(s.attrs['ceiling'])]))"

@@ -1,37 +1,35 @@
 """The server: ``jupyter portal`` and ``brainscore-ops serve``.
 
 Strangers reach it, so nothing of what Jupyter servers are made for is behind it: of Jupyter's application it takes the settings,
-the log and the life cycle, and serves the portal's own routes alone. A route that is not in :data:`PAGES` does not exist.
+the log and the life cycle, and serves the portal's own routes alone. What is not among :func:`routes` does not exist.
 """
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.identity import IdentityProvider
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
 from tornado.httpserver import HTTPServer
-from tornado.web import Application, StaticFileHandler
+from tornado.web import Application
 from traitlets import Int, Unicode, default
 
+from brainscore_ops import portal
 from brainscore_ops.database.connection import Database
+from brainscore_ops.portal.address import Address
 from brainscore_ops.portal.errors import NotForPublicServerError
-from brainscore_ops.portal.handlers import NotFound, PortalHandler
-from brainscore_ops.portal.rendering import environment
-from brainscore_ops.portal.site import Site
+from brainscore_ops.portal.handlers import Asset, NotFound, PortalHandler
+from brainscore_ops.portal.site import STATIC, Site
 from brainscore_ops.settings import load_deployment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PAGES = ("home",)
-"""The modules of this package that have ``ROUTES``, in the order in which they are asked."""
-HERE = Path(__file__).parent
 MOST_BODY_BYTES = 1_000_000
 """Of a request; uploads have a limit of their own."""
 HEADER_SECONDS = 75
@@ -149,27 +147,27 @@ class Portal(ExtensionApp):
                 remedy="Start it with `brainscore-ops serve` or `jupyter portal`.",
             )
         deployment = load_deployment(self.deployment_name)
-        site = Site.of(deployment, own_address=f"http://{server.ip}:{server.port}")
+        address = Address.of(deployment, own_address=f"http://{server.ip}:{server.port}")
         self.database = Database.of(deployment, patience=DATABASE_PATIENCE)
         self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix="portal")
         self.settings.update(
             deployment=deployment,
             database=self.database,
-            site=site,
+            address=address,
+            site=Site(deployment.library.domain),
             executor=self.executor,
-            environment=environment(),
             compress_response=True,
             xsrf_cookies=True,
             xsrf_cookie_version=2,
-            xsrf_cookie_name=site.cookie_name("xsrf"),
-            xsrf_cookie_kwargs=site.cookie_options,
+            xsrf_cookie_name=address.cookie_name("xsrf"),
+            xsrf_cookie_kwargs=address.cookie_options,
             serve_traceback=False,
         )
 
     def initialize_handlers(self) -> None:
         for pattern, handler in routes():
             self.handlers.append((pattern, handler))
-        self.handlers.append((r"/static/(.*)", StaticFileHandler, {"path": str(HERE / "static")}))
+        self.handlers.append((r"/static/(.*)", Asset, {"path": str(STATIC)}))
 
     async def stop_extension(self) -> None:
         """Let go of threads and connections."""
@@ -178,10 +176,13 @@ class Portal(ExtensionApp):
 
 
 def routes() -> Sequence[tuple[str, type[PortalHandler]]]:
-    """Every page's pattern and handler."""
+    """The pattern and the handler of every page: the ``ROUTES`` of the modules that are named ``…_pages``, of ``api`` and of
+    ``webhooks``.
+    """
     found: list[tuple[str, type[PortalHandler]]] = []
-    for page in PAGES:
-        found += importlib.import_module(f"brainscore_ops.portal.{page}").ROUTES
+    for module in pkgutil.iter_modules(portal.__path__):
+        if module.name.endswith("_pages") or module.name in {"api", "webhooks"}:
+            found += importlib.import_module(f"{portal.__name__}.{module.name}").ROUTES
     return found
 
 

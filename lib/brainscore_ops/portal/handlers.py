@@ -7,10 +7,12 @@ import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from tornado.web import HTTPError, RequestHandler
+from markupsafe import Markup
+from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
 from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.errors import OpsError, RefusedError, UnavailableError, UsageError
+from brainscore_ops.portal import templating
 from brainscore_ops.portal.errors import NotAllowedError, PageNotFoundError, TooLargeError, TooManyRequestsError
 from brainscore_ops.submissions.life import UnknownSubmissionError
 
@@ -18,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
-    from jinja2 import Environment
-
     from brainscore_ops.database.connection import Database
+    from brainscore_ops.portal.address import Address
     from brainscore_ops.portal.site import Site
     from brainscore_ops.settings import Deployment
 
@@ -68,6 +69,12 @@ class PortalHandler(RequestHandler):
         found: Site = self.settings["site"]
         return found
 
+    @property
+    def address(self) -> Address:
+        """How the site is reached from outside."""
+        found: Address = self.settings["address"]
+        return found
+
     def set_default_headers(self) -> None:
         self.set_header("Server", "portal")
         self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
@@ -75,7 +82,7 @@ class PortalHandler(RequestHandler):
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cross-Origin-Opener-Policy", "same-origin")
         self.set_header("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-        if self.site.secure:
+        if self.address.secure:
             self.set_header("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 
     async def prepare(self) -> None:
@@ -88,12 +95,13 @@ class PortalHandler(RequestHandler):
             self.settings["executor"], lambda: function(*args, **kwargs)
         )
 
+    def xsrf_field(self) -> Markup:
+        """What every form carries: a proof that it came from a page of ours. Asking for it sets a cookie."""
+        return Markup(self.xsrf_form_html())  # noqa: S704 - tornado's own, escaped
+
     def render(self, template_name: str, **values: Any) -> Awaitable[None]:  # type: ignore[override]
         """Answer with a page."""
-        templates: Environment = self.settings["environment"]
-        page = templates.get_template(template_name).render(
-            viewer=self.viewer, site=self.site, static=False, path=self.request.path, handler=self, **values
-        )
+        page = templating.render(template_name, site=self.site, viewer=self.viewer, xsrf=self.xsrf_field, **values)
         if self.viewer is not PUBLIC:
             self.set_header("Cache-Control", "private, no-store")
         self.set_header("Content-Type", "text/html; charset=utf-8")
@@ -140,9 +148,13 @@ class PortalHandler(RequestHandler):
         """Take the visitor's address from the headers of our own proxies: from the right, the first that is none of them."""
         address = self.request.remote_ip or ""
         chain = [each.strip() for each in self.request.headers.get("X-Forwarded-For", "").split(",") if each.strip()]
-        while self.site.trusts(address) and chain:
+        while self.address.trusts(address) and chain:
             address = chain.pop()
         self.request.remote_ip = address
+
+
+class Asset(PortalHandler, StaticFileHandler):
+    """One of our files."""
 
 
 class NotFound(PortalHandler):

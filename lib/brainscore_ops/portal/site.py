@@ -1,61 +1,56 @@
-"""What every page knows of the site that it is a part of."""
+"""The site that a page is a part of: its name, and where its pages and files are, seen from that page."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from functools import cache
+from pathlib import Path
+from urllib.parse import quote
 
-if TYPE_CHECKING:
-    from ipaddress import IPv4Network, IPv6Network
-
-    from brainscore_ops.settings import Deployment
+STATIC = Path(__file__).parent / "static"
+_UNSAFE = re.compile(r"^\.|[^A-Za-z0-9_.-]")
+_LONGEST = 200  # of a file's name, which may have 255 bytes
 
 
 @dataclass(frozen=True)
 class Site:
-    """The site of a deployment."""
+    """A running server's site, or one of files."""
 
     name: str
-    domain: str
-    """What the database calls the domain that the library is for: ``vision``."""
-    base_url: str
-    """The start of every link in a mail, without a slash at its end: never taken from what a visitor sends."""
-    secure: bool
-    """Whether visitors come by TLS: cookies are then sent by no other way."""
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
-    """From whom ``X-Forwarded-For`` is believed."""
+    """What it is called: the domain of its library."""
+    base_url: str = "/"
+    """The site's root; it ends with a slash. In a site of files the way to it from the page: ``../``, or nothing."""
+    static: bool = False
+    """Whether its pages are files: nobody signs in there."""
 
-    @classmethod
-    def of(cls, deployment: Deployment, *, own_address: str) -> Site:
-        """The site of a deployment.
+    def page(self, path: str) -> str:
+        """The address of a page: ``models/alexnet``; the leaderboard's path is empty."""
+        if self.static:
+            return f"{self.base_url}{quote(file_of(path))}"
+        return f"{self.base_url}{quote(path, safe='/')}"
 
-        :param own_address: where the server itself listens: the site's address where the settings name none
-        """
-        settings = deployment.portal
-        base_url = (deployment.mail.website or own_address).rstrip("/")
-        return cls(
-            name=settings.name,
-            domain=deployment.library.domain,
-            base_url=base_url,
-            secure=urlsplit(base_url).scheme == "https",
-            trusted_proxies=tuple(ip_network(each) for each in settings.trusted_proxies),
-        )
+    def asset(self, name: str) -> str:
+        """The address of one of our files. It changes with the file's content, so that browsers may keep it."""
+        return f"{self.base_url}static/{name}" + ("" if self.static else f"?v={_digest(name)}")
 
-    def trusts(self, address: str) -> bool:
-        """Whether somebody at that address is one of our proxies."""
-        try:
-            found = ip_address(address)
-        except ValueError:
-            return False
-        return any(found in network for network in self.trusted_proxies)
 
-    def cookie_name(self, name: str) -> str:
-        """A cookie's name; with TLS it has the prefix that keeps other hosts of the domain from setting it."""
-        return f"__Host-{name}" if self.secure else name
+def file_of(path: str) -> str:
+    """The file that a page is written to in a site of files. No identifier leads out of its folder, or to another's file."""
+    if not path:
+        return "index.html"
+    folder, _, name = path.partition("/")
+    return f"{folder}/{_file_name(name)}.html" if name else f"{folder}.html"
 
-    @property
-    def cookie_options(self) -> dict[str, Any]:
-        """How every cookie is set."""
-        return {"httponly": True, "samesite": "Lax", "secure": self.secure, "path": "/"}
+
+def _file_name(identifier: str) -> str:
+    name = _UNSAFE.sub(lambda found: f"~{ord(found[0]):x}~", identifier)
+    return (
+        name if len(name) <= _LONGEST else f"{name[:_LONGEST]}~{hashlib.sha256(identifier.encode()).hexdigest()[:16]}"
+    )
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]

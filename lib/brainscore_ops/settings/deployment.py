@@ -350,8 +350,6 @@ class SnapshotSettings(_Settings):
 class PortalSettings(_Settings):
     """The website."""
 
-    name: str = "Brain-Score"
-    """What it calls itself."""
     trusted_proxies: tuple[Annotated[str, AfterValidator(lambda text: str(ip_network(text)))], ...] = ()
     """Whose ``X-Forwarded-For`` is believed: addresses or networks (``127.0.0.1``, ``10.0.0.0/8``)."""
 

@@ -141,6 +141,11 @@ class PortalHandler(RequestHandler):
             raise NotAllowedError(f"expected a token with the scope {scope!r}", remedy="Make one on your account page.")
         return self.person
 
+    @property
+    def _sends_to_sign_in(self) -> bool:
+        """Whether it is a browser that asks for a page: a program with a bad token is told so."""
+        return self.request.method == "GET" and not self.is_api and self._bearer() is None
+
     def _bearer(self) -> str | None:
         kind, _, token = self.request.headers.get("Authorization", "").partition(" ")
         return token.strip() if kind.lower() == "bearer" else None
@@ -167,7 +172,7 @@ class PortalHandler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """A page that says in words what went wrong, and what to do."""
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
-        if isinstance(error, NotSignedInError) and self.request.method == "GET" and not self.is_api:
+        if isinstance(error, NotSignedInError) and self._sends_to_sign_in:
             self.set_status(303)
             self.set_header("Location", url_concat("/sign-in", {"next": self.request.uri or "/"}))
             self.finish()

@@ -151,3 +151,13 @@ def barriers() -> Callable[[Page], list[str]]:
         ]
 
     return find
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Beside what a test says stands what the server said while it ran."""
+    report = yield
+    served = getattr(item, "funcargs", {}).get("portal")
+    if served is not None and report.failed:
+        report.sections.append(("what the portal logged", served.log.read_text()[-6000:]))
+    return report

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tornado.web import stream_request_body
@@ -82,9 +84,8 @@ class UploadHandler(PortalHandler):
         if upload.file is None:
             raise BadRequestError("Expected a zip file, found none.", remedy="Choose one.")
         try:
-            return await self.in_thread(
-                submit, self.deployment, self.database, person, upload.file, name=name, public=public
-            )
+            check = partial(submit, self.deployment, self.database, person, upload.file, name=name, public=public)
+            return await asyncio.get_running_loop().run_in_executor(self.settings["checking"], check)
         finally:
             self.settings["postman"].call()
 

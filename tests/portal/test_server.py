@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
+import subprocess
 from urllib.parse import urlsplit
 
 import pytest
 from jupyter_server.serverapp import JUPYTER_SERVICE_HANDLERS, load_handlers
-from tests.portal.visitors import PASSWORD
+from tests.portal.visitors import COMMAND, PASSWORD
 
 from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.portal.address import Address
@@ -171,6 +173,15 @@ def test_staff_sets_quotas_and_a_superuser_what_others_may_do(portal):
     assert chief.submit("/staff/accounts", page=page, **fields, rank="staff").status_code == 303
     assert member.get("/account").status_code == 303, "what somebody may do changed: they sign in again"
     assert portal.user(member.address).is_staff
+
+
+def test_the_first_superuser_is_named_at_the_shell(portal):
+    member = portal.member()
+    command = [COMMAND, "accounts", member.address, "--superuser", "--json"]
+    said = subprocess.run(command, env=portal.environment, capture_output=True, text=True, check=True).stdout
+    assert json.loads(said) == {"email": member.address, "rank": "superuser", "quota": None}
+    member.submit("/sign-in", email=member.address, password=PASSWORD)
+    assert member.get("/staff").status_code == 200
 
 
 def test_a_database_that_is_away_is_said_in_words_that_name_nothing_of_ours(portal):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import or_, select
 
 from brainscore_ops.database.account_tables import Account
 from brainscore_ops.database.brainscore_tables import User
-from brainscore_ops.database.ops_tables import Run, SubmissionLife, now
+from brainscore_ops.database.ops_tables import Run, SubmissionLife
 from brainscore_ops.portal import submission_views
 from brainscore_ops.portal.errors import BadRequestError, NotAllowedError, PageNotFoundError
 from brainscore_ops.portal.handlers import PortalHandler
+from brainscore_ops.portal.ranks import RANKS, rank_of, set_quota, set_rank
 from brainscore_ops.portal.record_page import POLICY, record_page
-from brainscore_ops.portal.sessions import end_sessions
 from brainscore_ops.queue.jobs import JobState, cancel, jobs, retry
 from brainscore_ops.runbooks.history import list_runs, show_run
 from brainscore_ops.runbooks.ledger import entry_of
@@ -126,7 +126,9 @@ class Accounts(StaffHandler):
             with self.database.session() as session:
                 return [(user, account) for user, account in session.execute(query.limit(PAGE))]
 
-        await self.render("staff-accounts.html", search=search, accounts=await self.in_thread(gather))
+        await self.render(
+            "staff-accounts.html", search=search, ranks=RANKS, rank_of=rank_of, accounts=await self.in_thread(gather)
+        )
 
     async def post(self) -> None:
         person = self.staff()
@@ -140,14 +142,15 @@ class Accounts(StaffHandler):
                 user = session.get(User, int(user_id))
                 if user is None:
                     raise PageNotFoundError("expected an account that there is")
-                account = session.get(Account, user.id)
-                if account is None:
-                    account = Account(user_id=user.id, name="", created_at=now())
-                    session.add(account)
-                account.quota = int(quota) if quota else None
-                if rank and rank != _rank(user):
-                    _promote(user, rank, person)
-                    end_sessions(session, user.id)  # what somebody may do changes at once, everywhere
+                set_quota(session, user, int(quota) if quota else None)
+                if rank and rank != rank_of(user):
+                    if not person.viewer.is_superuser or user.id == person.user_id:
+                        raise NotAllowedError(
+                            "Only a superuser changes what others may do, and nobody what they may do themselves."
+                        )
+                    if rank not in RANKS:
+                        raise BadRequestError(f"expected one of {', '.join(RANKS)}; found {rank!r}")
+                    set_rank(session, user, rank)
 
         await self.in_thread(change)
         self.redirect("/staff/accounts", status=303)
@@ -198,26 +201,6 @@ class RunRecord(RunPage):
             return record_page(path, run_id)
         except (OSError, ValueError) as error:
             raise PageNotFoundError(f"The record of {run_id} cannot be read.") from error
-
-
-_RANKS = {"member": (False, False), "staff": (True, False), "superuser": (True, True)}
-
-
-def _rank(user: User) -> str:
-    if not user.is_active:
-        return "shut out"
-    return "superuser" if user.is_superuser else "staff" if user.is_staff else "member"
-
-
-def _promote(user: User, rank: str, by: Person) -> None:
-    if not by.viewer.is_superuser or user.id == by.user_id:
-        raise NotAllowedError("Only a superuser changes what others may do, and nobody what they may do themselves.")
-    if rank not in {*_RANKS, "shut out"}:
-        raise BadRequestError(f"expected one of {', '.join(_RANKS)}, shut out; found {rank!r}")
-    user.is_active = rank != "shut out"
-    user.is_staff, user.is_superuser = _RANKS.get(rank, (False, False))
-    if not user.is_active and user.last_login is None:
-        user.last_login = func.now()  # so that a mailed link does not open what was shut
 
 
 _JOB_KINDS = {

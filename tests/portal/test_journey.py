@@ -114,7 +114,7 @@ def test_from_signing_up_to_the_score_and_back_out(portal, page, tmp_path):
 
     # A token for a program is made, shown once, and deleted.
     page.get_by_role("link", name="Account").click()
-    page.get_by_label("Name", exact=True).fill("laptop")
+    page.get_by_role("textbox", name="Name", exact=True).fill("laptop")
     page.get_by_role("button", name="Make a token").click()
     token = page.locator("#new-token").inner_text()
     shoot(page, "account")

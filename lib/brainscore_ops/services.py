@@ -19,6 +19,7 @@ from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.database.marker import mark
 from brainscore_ops.database.schema import current_revision, upgrade
 from brainscore_ops.errors import StepFailedError
+from brainscore_ops.forge.embedded.oauth import create_oauth_app
 from brainscore_ops.forge.embedded.store import Store
 from brainscore_ops.settings import Deployment, ForgeSecret, resolve_secret
 from brainscore_ops.settings.errors import SecretError
@@ -79,6 +80,20 @@ def _up(deployment: Deployment) -> None:
             deployment.forge.secret,
             {"api_url": f"{ready['url'].rstrip('/')}/api/v3", "token": token},
         )
+        if deployment.portal.github is not None:
+            client_id, client_secret = create_oauth_app(forge_store(deployment), "Brain-Score")
+            site = ready["url"].rstrip("/")
+            write_secret(
+                deployment.secrets_file,
+                deployment.portal.github.secret,
+                {
+                    "client_id": client_id,
+                    "client_secret": client_secret,
+                    "authorize_url": f"{site}/login/oauth/authorize",
+                    "token_url": f"{site}/login/oauth/access_token",
+                    "api_url": f"{site}/api/v3",
+                },
+            )
     if "mail" in deployment.embedded:
         ready = _start(deployment, "mail", "brainscore_ops.notify.mailbox", "--folder", mail_folder(deployment))
         write_secret(

@@ -8,9 +8,11 @@ import math
 from collections import defaultdict
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
@@ -18,16 +20,20 @@ from brainscore_ops.database.brainscore_tables import BenchmarkInstance, Benchma
 from brainscore_ops.database.ops_tables import ScoreProvenance, SubmissionLife
 from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.display import Shown, Table, number, with_error
-from brainscore_ops.scores.table import FAILED, score_table
+from brainscore_ops.scores.table import FAILED, SCORED, counting_outcomes, read_quickly
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
-    import pandas as pd
+    from numpy.typing import NDArray
 
     from brainscore_ops.database.connection import Database
 
 MISSING = "missing"
+STATES = (MISSING, SCORED, FAILED)
+"""As :attr:`Leaderboard.states` numbers them."""
+BATCH = 20_000
+"""Outcomes that are held at once while a leaderboard is computed."""
 
 RULE = (
     "The average of a model is the mean over the groups of benchmarks at the top; the mean of a group is that over the "
@@ -93,6 +99,34 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Node:
+    """A benchmark, or a parent of benchmarks, whose score is the mean over what is right below it."""
+
+    identifier: str
+    path: tuple[str, ...]
+    """The identifiers of its parents, from the top."""
+    children: tuple[int, ...] = ()
+    """Their places among :attr:`Leaderboard.nodes`."""
+    benchmark: Benchmark | None = None
+    """None for a parent."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a model beside its scores."""
+
+    model: str
+    family: str = ""
+    architecture: str = ""
+    parameters: int | None = None
+    reference: str = ""
+    """Author and year of the publication behind it."""
+    url: str = ""
+    public: bool = True
+    """Whether everybody sees it."""
+
+
+@dataclass(frozen=True)
 class Row:
     """A model."""
 
@@ -111,18 +145,57 @@ class Row:
     url: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Leaderboard(Shown):
-    """A domain's leaderboard."""
+    """A domain's leaderboard: arrays of models × nodes, and the same in rows and cells for those who want them so."""
 
     domain: str
-    groups: tuple[Group, ...]
-    rows: tuple[Row, ...]
+    nodes: tuple[Node, ...]
+    """The tree of benchmarks in the order of its columns: each parent before what is below it."""
+    models: tuple[ModelFacts, ...]
     """By average, the best first; those without one at the end, by name."""
-    as_of: str | None = None
-    """When the newest of its scores was computed: ISO 8601, UTC. None without scores."""
+    values: NDArray[np.float64]
+    """models × nodes: scores, and the means of parents; NaN where there is none."""
+    raws: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    states: NDArray[np.uint8]
+    """models × nodes: what came out, a number of :data:`STATES`; a parent is scored where it has a mean."""
+    moments: NDArray[np.int64]
+    """models × nodes: when it was computed, in microseconds since 1970, UTC; 0 where it is not known."""
+    reasons: Mapping[tuple[int, int], str]
+    """Why it failed: (model, node) → reason, where there is one."""
+    averages: NDArray[np.float64]
+    """Of the models; NaN where there is none."""
     failures: tuple[Failure, ...] = ()
     """Those that stand in no cell."""
+
+    @cached_property
+    def ranks(self) -> tuple[int | None, ...]:
+        """Of the models: those with the same average share a rank, and the next is left out. None without an average."""
+        known = np.sort(self.averages[~np.isnan(self.averages)])
+        better = len(known) - np.searchsorted(known, self.averages, side="right")
+        return tuple(
+            None if np.isnan(average) else int(place) + 1 for average, place in zip(self.averages, better, strict=True)
+        )
+
+    @cached_property
+    def columns(self) -> tuple[int, ...]:
+        """The places of the benchmarks among the nodes, in the order of :attr:`benchmarks`."""
+        places = {(*node.path, node.identifier): place for place, node in enumerate(self.nodes)}
+        return tuple(
+            places[(*group.path, benchmark.identifier)] for group in self.groups for benchmark in group.benchmarks
+        )
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """Benchmarks by their parent, in the order of the tree."""
+        grouped: dict[tuple[str, ...], list[Benchmark]] = {
+            path: [] for path in [(), *((*node.path, node.identifier) for node in self.nodes if node.benchmark is None)]
+        }
+        for node in self.nodes:
+            if node.benchmark is not None:
+                grouped[node.path].append(node.benchmark)
+        return tuple(Group(path, tuple(benchmarks)) for path, benchmarks in grouped.items() if benchmarks)
 
     @cached_property
     def benchmarks(self) -> tuple[Benchmark, ...]:
@@ -130,9 +203,54 @@ class Leaderboard(Shown):
         return tuple(benchmark for group in self.groups for benchmark in group.benchmarks)
 
     @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The models with their cells, by average."""
+        places = {(*node.path, node.identifier): place for place, node in enumerate(self.nodes)}
+        groups = [places.get(group.path) for group in self.groups]
+        return tuple(
+            Row(
+                rank=self.ranks[number],
+                average=_finite(self.averages[number]),
+                means=tuple(None if place is None else _finite(self.values[number, place]) for place in groups),
+                cells=tuple(self.cell(number, place) for place in self.columns),
+                **{name: value for name, value in vars(facts).items() if name != "public"},
+            )
+            for number, facts in enumerate(self.models)
+        )
+
+    def cell(self, model: int, node: int) -> Cell:
+        """What came out of a model on a benchmark, by their places."""
+        at = self.moments[model, node]
+        return Cell(
+            state=STATES[self.states[model, node]],
+            value=_finite(self.values[model, node]),
+            raw=_finite(self.raws[model, node]),
+            error=_finite(self.errors[model, node]),
+            reason=self.reasons.get((model, node), ""),
+            computed_at=_moment(int(at)) if at else None,
+        )
+
+    @cached_property
+    def as_of(self) -> str | None:
+        """When the newest of its scores was computed: ISO 8601, UTC. None without scores."""
+        newest = int(self.moments.max(initial=0))
+        return _moment(newest) if newest else None
+
+    @cached_property
     def revision(self) -> str:
         """A digest of the content: the same scores have the same revision."""
-        return hashlib.sha256(_json(self._content()).encode()).hexdigest()[:16]
+        digest = hashlib.sha256()
+        for array in (self.values, self.raws, self.errors, self.states, self.moments):
+            digest.update(np.ascontiguousarray(array).data)
+        facts = {
+            "domain": self.domain,
+            "nodes": [asdict(node) for node in self.nodes],
+            "models": [vars(facts) for facts in self.models],
+            "reasons": [[*place, reason] for place, reason in sorted(self.reasons.items())],
+            "failures": [vars(failure) for failure in self.failures],
+        }
+        digest.update(_json(facts).encode())
+        return digest.hexdigest()[:16]
 
     def table(self) -> Table:
         """The leaderboard as a notebook shows it."""
@@ -201,33 +319,44 @@ def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUB
         if source is not session:
             # All of it from one moment: a score that is recorded meanwhile is whole in the next leaderboard.
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        read_quickly(session)
         tree = _tree(session, domain, viewer)
-        facts = _model_facts(session, domain)
-        scores = score_table(session, domain=domain, viewer=viewer)
+        facts = _model_facts(session, domain, viewer)
+        found = _outcomes(session, tree, list(facts), domain, viewer)
         failures = _failures_without_column(session, domain, viewer)
-    columns = {node.instance_id for node in _leaves(tree)}
-    scores = scores[scores["benchmark_id"].isin(columns)]
-    groups = tuple(_groups(tree, (), _ceilings(scores)))
-    cells: dict[int, dict[str, Cell]] = defaultdict(dict)
-    score: Any  # pandas' own types say little of a row
-    for score in scores.itertuples():
-        cells[score.model_id][score.benchmark] = _cell(score)
-    rows = [_row(tree, groups, cells[model_id], facts[model_id]) for model_id in cells]
-    as_of = _moment(scores["computed_at"].max())
-    return Leaderboard(domain=domain, groups=groups, rows=_ranked(rows), as_of=as_of, failures=failures)
+    _fill_means(tree, found.values, found.states)
+    averages = _mean(found.values[:, [place for place, (node, _) in enumerate(tree) if not node.path]])
+    known = list(facts.values())
+    scored = (found.states != 0).any(axis=1)
+    order = sorted(
+        np.flatnonzero(scored),
+        key=lambda row: (
+            np.isnan(averages[row]),
+            -averages[row] if averages[row] == averages[row] else 0.0,
+            known[row].model,
+        ),
+    )
+    new_place = {int(row): place for place, row in enumerate(order)}
+    return Leaderboard(
+        domain=domain,
+        nodes=tuple(_with_ceiling(node, found.ceilings.get(place)) for place, (node, _) in enumerate(tree)),
+        models=tuple(known[row] for row in order),
+        values=found.values[order],
+        raws=found.raws[order],
+        errors=found.errors[order],
+        states=found.states[order],
+        moments=found.moments[order],
+        reasons={(new_place[row], node): reason for (row, node), reason in found.reasons.items()},
+        averages=averages[order],
+        failures=failures,
+    )
 
 
-@dataclass(frozen=True)
-class _Node:
-    """A benchmark, or a parent of benchmarks."""
-
-    identifier: str
-    children: tuple[_Node, ...] = ()
-    benchmark: Benchmark | None = None
-    instance_id: int | None = None
+_Tree = list[tuple[Node, "int | None"]]
+"""The nodes, and the row of ``brainscore_benchmarkinstance`` that a benchmark's newest version is."""
 
 
-def _tree(session: Session, domain: str, viewer: Viewer) -> tuple[_Node, ...]:
+def _tree(session: Session, domain: str, viewer: Viewer) -> _Tree:
     """The visible benchmarks of a domain that have a version, under their parents, in the order that the database gives them."""
     newest = {
         instance.benchmark_type_id: instance
@@ -249,60 +378,118 @@ def _tree(session: Session, domain: str, viewer: Viewer) -> tuple[_Node, ...]:
     below: dict[str | None, list[tuple[BenchmarkType, Reference | None, bool]]] = defaultdict(list)
     for kind, reference, visible in rows:
         below[kind.parent_id if kind.parent_id in known else None].append((kind, reference, visible))
+    tree: _Tree = []
 
-    def nodes(parent: str | None) -> tuple[_Node, ...]:
-        return tuple(
-            found
-            for kind, reference, visible in below[parent]
-            if visible and (found := node(kind, reference)) is not None
-        )
+    def grow(parent: str | None, path: tuple[str, ...]) -> tuple[int, ...]:
+        places = []
+        for kind, reference, visible in below[parent]:
+            if not visible:
+                continue
+            place, node = len(tree), Node(kind.identifier, path)
+            if below.get(kind.identifier):
+                tree.append((node, None))
+                children = grow(kind.identifier, (*path, kind.identifier))
+                if not children:
+                    tree.pop()
+                    continue
+                tree[place] = (replace(node, children=children), None)
+            elif (instance := newest.get(kind.identifier)) is not None:
+                text, url = _cited(reference)
+                benchmark = Benchmark(
+                    kind.identifier, instance.version, instance.ceiling, instance.ceiling_error, reference=text, url=url
+                )
+                tree.append((replace(node, benchmark=benchmark), instance.id))
+            else:
+                continue
+            places.append(place)
+        return tuple(places)
 
-    def node(kind: BenchmarkType, reference: Reference | None) -> _Node | None:
-        if below.get(kind.identifier):
-            children = nodes(kind.identifier)
-            return _Node(kind.identifier, children) if children else None
-        instance = newest.get(kind.identifier)
-        if instance is None:
-            return None
-        text, url = _cited(reference)
-        benchmark = Benchmark(
-            kind.identifier, instance.version, instance.ceiling, instance.ceiling_error, reference=text, url=url
-        )
-        return _Node(kind.identifier, (), benchmark, instance.id)
-
-    return nodes(None)
-
-
-def _leaves(nodes: Iterable[_Node]) -> Iterator[_Node]:
-    for node in nodes:
-        if node.benchmark is not None:
-            yield node
-        yield from _leaves(node.children)
-
-
-def _groups(
-    nodes: Iterable[_Node], path: tuple[str, ...], ceilings: Mapping[str, tuple[float, float | None]]
-) -> Iterator[Group]:
-    nodes = tuple(nodes)
-    benchmarks = tuple(node.benchmark for node in nodes if node.benchmark is not None)
-    if benchmarks:
-        yield Group(path, tuple(_with_ceiling(benchmark, ceilings) for benchmark in benchmarks))
-    for node in nodes:
-        yield from _groups(node.children, (*path, node.identifier), ceilings)
+    grow(None, ())
+    return tree
 
 
-def _ceilings(scores: pd.DataFrame) -> dict[str, tuple[float, float | None]]:
-    """The ceilings that the scores were computed with, the newest of each benchmark."""
-    known = scores[scores["ceiling"].notna()].sort_values("computed_at", kind="stable")
-    columns = (known["benchmark"], known["ceiling"], known["ceiling_error"])
-    return {benchmark: (ceiling, _finite(error)) for benchmark, ceiling, error in zip(*columns, strict=True)}
+@dataclass(frozen=True)
+class _Outcomes:
+    """What came out, in arrays of models × nodes."""
+
+    values: NDArray[np.float64]
+    raws: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    states: NDArray[np.uint8]
+    moments: NDArray[np.int64]
+    reasons: dict[tuple[int, int], str]
+    ceilings: dict[int, tuple[float, float | None]]
+    """Node → the newest ceiling that a score was computed with, where the benchmark itself has none."""
 
 
-def _with_ceiling(benchmark: Benchmark, ceilings: Mapping[str, tuple[float, float | None]]) -> Benchmark:
-    if benchmark.ceiling is not None or benchmark.identifier not in ceilings:
-        return benchmark
-    ceiling, error = ceilings[benchmark.identifier]
-    return replace(benchmark, ceiling=ceiling, ceiling_error=error)
+def _outcomes(session: Session, tree: _Tree, models: list[int], domain: str, viewer: Viewer) -> _Outcomes:
+    shape = (len(models), len(tree))
+    values, raws, errors = (np.full(shape, np.nan) for _ in range(3))
+    states, moments = np.zeros(shape, np.uint8), np.zeros(shape, np.int64)
+    found = _Outcomes(values, raws, errors, states, moments, {}, {})
+    row_of = {model: row for row, model in enumerate(models)}
+    place_of = {instance: place for place, (_, instance) in enumerate(tree) if instance is not None}
+    without = {place for place, (node, _) in enumerate(tree) if node.benchmark and node.benchmark.ceiling is None}
+    newest: dict[int, int] = {}
+    columns = (
+        "model_id",
+        "benchmark_id",
+        "value",
+        "raw",
+        "error",
+        "microseconds",
+        "reason",
+        "ceiling",
+        "ceiling_error",
+    )
+    statement = counting_outcomes(*columns, domain=domain, viewer=viewer).execution_options(yield_per=BATCH)
+    for batch in session.execute(statement).partitions():
+        rows = [row for row in batch if row[0] in row_of and row[1] in place_of]
+        if not rows:
+            continue
+        of_model, of_benchmark, value, raw, error, moment, reason, ceiling, ceiling_error = zip(*rows, strict=True)
+        row, place = [row_of[model] for model in of_model], [place_of[benchmark] for benchmark in of_benchmark]
+        values[row, place], raws[row, place], errors[row, place] = _numbers(value), _numbers(raw), _numbers(error)
+        moments[row, place] = [at or 0 for at in moment]
+        states[row, place] = np.where(np.isnan(values[row, place]), STATES.index(FAILED), STATES.index(SCORED))
+        for each in np.flatnonzero(np.isnan(values[row, place])):
+            if reason[each]:
+                found.reasons[row[each], place[each]] = reason[each]
+        for at, limit, limit_error, here in zip(moment, ceiling, ceiling_error, place, strict=True):
+            if limit is not None and here in without and (at or 0) >= newest.get(here, 0) and np.isfinite(limit):
+                newest[here] = at or 0
+                found.ceilings[here] = (limit, limit_error)
+    return found
+
+
+def _numbers(column: tuple[float | None, ...]) -> NDArray[np.float64]:
+    """Whatever an old database holds: a number that is not finite is none."""
+    numbers = np.array(column, dtype=np.float64)
+    numbers[~np.isfinite(numbers)] = np.nan
+    return numbers
+
+
+def _fill_means(tree: _Tree, values: NDArray[np.float64], states: NDArray[np.uint8]) -> None:
+    """The scores of parents, those that are deepest first."""
+    for place in reversed(range(len(tree))):
+        children = tree[place][0].children
+        if children:
+            values[:, place] = _mean(values[:, list(children)])
+            states[~np.isnan(values[:, place]), place] = STATES.index(SCORED)
+
+
+def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """By :data:`RULE`: what is missing counts as 0 where anything is there."""
+    means = np.nansum(values, axis=1) / max(values.shape[1], 1)
+    means[np.isnan(values).all(axis=1)] = np.nan
+    return np.asarray(means, dtype=np.float64)
+
+
+def _with_ceiling(node: Node, found: tuple[float, float | None] | None) -> Node:
+    if node.benchmark is None or node.benchmark.ceiling is not None or found is None:
+        return node
+    ceiling, error = found
+    return replace(node, benchmark=replace(node.benchmark, ceiling=ceiling, ceiling_error=_finite(error)))
 
 
 def _failures_without_column(session: Session, domain: str, viewer: Viewer) -> tuple[Failure, ...]:
@@ -324,24 +511,26 @@ def _failures_without_column(session: Session, domain: str, viewer: Viewer) -> t
     )
 
 
-def _model_facts(session: Session, domain: str) -> dict[int, dict[str, Any]]:
+def _model_facts(session: Session, domain: str, viewer: Viewer) -> dict[int, ModelFacts]:
     rows = session.execute(
-        select(Model, ModelMeta, Reference)
+        select(
+            Model.id,
+            Model.name,
+            Model.public,
+            ModelMeta.model_family,
+            ModelMeta.architecture,
+            ModelMeta.total_parameter_count,
+            Reference,
+        )
         .outerjoin(ModelMeta, ModelMeta.model_id == Model.id)
         .outerjoin(Reference, Reference.id == Model.reference_id)
-        .where(Model.domain == domain)
+        .where(Model.domain == domain, viewer.sees_model())
+        .order_by(Model.id)
     )
     facts = {}
-    for model, meta, reference in rows:
+    for model_id, name, public, family, architecture, parameters, reference in rows:
         text, url = _cited(reference)
-        facts[model.id] = {
-            "model": model.name,
-            "family": (meta and meta.model_family) or "",
-            "architecture": (meta and meta.architecture) or "",
-            "parameters": meta and meta.total_parameter_count,
-            "reference": text,
-            "url": url,
-        }
+        facts[model_id] = ModelFacts(name, family or "", architecture or "", parameters, text, url, public)
     return facts
 
 
@@ -353,56 +542,17 @@ def _cited(reference: Reference | None) -> tuple[str, str]:
     return f"{reference.author}, {reference.year}", url
 
 
-def _cell(score: Any) -> Cell:
-    return Cell(
-        state=score.state,
-        value=_finite(score.value),
-        raw=_finite(score.raw),
-        error=_finite(score.error),
-        reason=score.reason if isinstance(score.reason, str) else "",
-        computed_at=_moment(score.computed_at),
-    )
+def _moment(at: datetime | int | None) -> str | None:
+    """A moment, or microseconds since 1970, as ISO 8601 in UTC."""
+    if at is None:
+        return None
+    moment = datetime.fromtimestamp(at // 10**6, UTC) if isinstance(at, int) else at
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _row(
-    tree: tuple[_Node, ...], groups: tuple[Group, ...], cells: Mapping[str, Cell], facts: Mapping[str, Any]
-) -> Row:
-    means: dict[tuple[str, ...], float | None] = {}
-
-    def mean(nodes: tuple[_Node, ...], path: tuple[str, ...]) -> float | None:
-        values = [
-            cells[node.identifier].value if node.identifier in cells else mean(node.children, (*path, node.identifier))
-            for node in nodes
-        ]
-        scored = [value for value in values if value is not None]
-        means[path] = sum(scored) / len(values) if scored else None
-        return means[path]
-
-    average = mean(tree, ())
-    return Row(
-        rank=None,
-        average=average,
-        means=tuple(means[group.path] if group.path else None for group in groups),
-        cells=tuple(
-            cells.get(benchmark.identifier, Cell(MISSING)) for group in groups for benchmark in group.benchmarks
-        ),
-        **facts,
-    )
-
-
-def _ranked(rows: Iterable[Row]) -> tuple[Row, ...]:
-    ordered = sorted(rows, key=lambda row: (row.average is None, -(row.average or 0.0), row.model))
-    averages = [row.average for row in ordered]
-    return tuple(row if row.average is None else replace(row, rank=averages.index(row.average) + 1) for row in ordered)
-
-
-def _finite(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
-
-
-def _moment(value: Any) -> str | None:
-    # pandas says NaT for a time that is not there, which differs from itself.
-    return value.isoformat(timespec="seconds") if value is not None and value == value else None
+def _finite(number: float | None) -> float | None:
+    """A Python number; None for what is none."""
+    return None if number is None or not math.isfinite(number) else float(number)
 
 
 def _json(document: Any) -> str:

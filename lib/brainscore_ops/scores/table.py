@@ -6,7 +6,7 @@ import math
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, Subquery, and_, func, literal, null, select, union_all
+from sqlalchemy import BigInteger, Select, Subquery, and_, cast, func, null, select, text, union_all
 from sqlalchemy.orm import Session
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, Score
@@ -65,8 +65,21 @@ def score_table(
     import pandas as pd
 
     with nullcontext(source) if isinstance(source, Session) else source.session() as session:
-        rows = session.execute(_outcomes(domain, viewer=viewer, superseded=superseded)).all()
-    table = pd.DataFrame.from_records([tuple(row) for row in rows], columns=list(COLUMNS))
+        read_quickly(session)
+        outcomes = _frame(
+            session, counting_outcomes(*_OF_OUTCOME, "place", superseded=superseded, domain=domain, viewer=viewer)
+        )
+        models = _frame(
+            session,
+            select(Model.id.label("model_id"), Model.name.label("model"), Model.public.label("open")).where(
+                Model.domain == domain
+            ),
+        )
+        benchmarks = _frame(session, _versions(domain))
+    table = outcomes.merge(models, on="model_id").merge(benchmarks, on="benchmark_id")
+    for name in ("ceiling", "ceiling_error"):
+        table[name] = table[name].astype("float64").fillna(table[f"{name}_of_benchmark"].astype("float64"))
+    table["public"] = table["open"] & table["visible"]
     numbers = [name for name, dtype in COLUMNS.items() if dtype == "float64"]
     # Whatever an old database holds: a number that is not finite is none.
     table[numbers] = table[numbers].astype("float64").replace([math.inf, -math.inf], math.nan)
@@ -74,49 +87,72 @@ def score_table(
     for column in ("reason", "reason_code", "fault"):
         table.loc[table["state"] == SCORED, column] = None
     table["computed_at"] = pd.to_datetime(table["computed_at"], utc=True)
-    return table.astype(COLUMNS)
+    table["version"] = table["version"].astype("Int64")
+    table = table.sort_values(["model", "benchmark", "version", "model_id", "benchmark_id", "place"], ignore_index=True)
+    return table[list(COLUMNS)].astype(COLUMNS)
 
 
-def _outcomes(domain: str, *, viewer: Viewer, superseded: bool) -> Select[Any]:
+def read_quickly(session: Session) -> None:
+    """Let this transaction sort all outcomes in memory; what a query is estimated to cost is far off for them."""
+    session.execute(text("SET LOCAL work_mem = '64MB'"))
+    session.execute(text("SET LOCAL jit = off"))
+
+
+_OF_OUTCOME = (
+    "model_id", "benchmark_id", "value", "raw", "ceiled", "error", "ceiling", "ceiling_error", "reason", "reason_code", "fault",
+    "computed_at", "identity", "library_commit", "run", "score_id",
+)  # fmt: skip
+
+
+def counting_outcomes(*columns: str, domain: str, viewer: Viewer = PUBLIC, superseded: bool = False) -> Select[Any]:
+    """The outcomes that count, in no order: for each model and version of a benchmark the newest; a failure that the
+    infrastructure is to blame for only where there is nothing else.
+
+    :param columns: of an outcome: those of :data:`COLUMNS` that are not the model's or the benchmark's; ``microseconds``
+        (``computed_at`` as a number, since 1970); ``place`` (1 for what counts)
+    :param superseded: also the outcomes which others took the place of
+    """
     outcome = _ranked_outcomes()
-    benchmark, instance = BenchmarkType, BenchmarkInstance
-    public = and_(Model.public, benchmark.visible)
-    columns: dict[str, Any] = {
-        "model": Model.name,
-        "benchmark": benchmark.identifier,
-        "version": instance.version,
-        "parent": benchmark.parent_id,
-        "value": outcome.c.value,
-        "raw": outcome.c.raw,
-        "ceiled": outcome.c.ceiled,
-        "error": outcome.c.error,
-        "ceiling": func.coalesce(outcome.c.ceiling, instance.ceiling),
-        "ceiling_error": func.coalesce(outcome.c.ceiling_error, instance.ceiling_error),
-        "state": literal(""),  # follows from the value
-        "reason": outcome.c.reason,
-        "reason_code": outcome.c.reason_code,
-        "fault": outcome.c.fault,
-        "computed_at": outcome.c.computed_at,
-        "public": public,
-        "identity": outcome.c.identity,
-        "library_commit": outcome.c.library_commit,
-        "run": outcome.c.run,
-        "score_id": outcome.c.score_id,
-        "model_id": Model.id,
-        "benchmark_id": instance.id,
+    places: dict[str, Any] = {
+        **outcome.c,
+        "microseconds": cast(func.extract("epoch", outcome.c.computed_at) * 1_000_000, BigInteger),
     }
     statement = (
-        select(*(columns[name].label(name) for name in COLUMNS))
-        .select_from(outcome)
+        select(*(places[name].label(name) for name in columns))
         .join(Model, Model.id == outcome.c.model_id)
-        .join(instance, instance.id == outcome.c.benchmark_id)
-        .join(benchmark, benchmark.identifier == instance.benchmark_type_id)
-        .where(Model.domain == domain, benchmark.domain == domain, viewer.sees_score())
-        .order_by(Model.name, benchmark.identifier, instance.version, Model.id, instance.id, outcome.c.place)
+        .join(BenchmarkInstance, BenchmarkInstance.id == outcome.c.benchmark_id)
+        .join(BenchmarkType, BenchmarkType.identifier == BenchmarkInstance.benchmark_type_id)
+        .where(Model.domain == domain, BenchmarkType.domain == domain, viewer.sees_score())
     )
-    if not superseded:
-        statement = statement.where(outcome.c.place == 1)
-    return statement
+    return statement if superseded else statement.where(outcome.c.place == 1)
+
+
+def _frame(session: Session, statement: Select[Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = [column.name for column in statement.selected_columns]
+    return pd.DataFrame.from_records([tuple(row) for row in session.execute(statement)], columns=columns)
+
+
+def _models(domain: str) -> Any:
+    columns = (Model.id.label("model_id"), Model.name.label("model"), Model.public.label("open"))
+    return select(*columns).where(Model.domain == domain)
+
+
+def _versions(domain: str) -> Any:
+    return (
+        select(
+            BenchmarkInstance.id.label("benchmark_id"),
+            BenchmarkType.identifier.label("benchmark"),
+            BenchmarkInstance.version,
+            BenchmarkType.parent_id.label("parent"),
+            BenchmarkInstance.ceiling.label("ceiling_of_benchmark"),
+            BenchmarkInstance.ceiling_error.label("ceiling_error_of_benchmark"),
+            BenchmarkType.visible,
+        )
+        .join(BenchmarkType, BenchmarkType.identifier == BenchmarkInstance.benchmark_type_id)
+        .where(BenchmarkType.domain == domain)
+    )
 
 
 def _ranked_outcomes() -> Subquery:

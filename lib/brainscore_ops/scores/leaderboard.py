@@ -20,7 +20,7 @@ from brainscore_ops.database.brainscore_tables import BenchmarkInstance, Benchma
 from brainscore_ops.database.ops_tables import ScoreProvenance, SubmissionLife
 from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.display import Shown, Table, number, with_error
-from brainscore_ops.scores.table import FAILED, SCORED, counting_outcomes, read_quickly
+from brainscore_ops.scores.score_table import FAILED, SCORED, counting_outcomes, read_quickly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from brainscore_ops.scores.identifiers import parts
 from brainscore_ops.scores.leaderboard import RULE, leaderboard
-from brainscore_ops.scores.table import FAILED
+from brainscore_ops.scores.score_table import FAILED
 
 if TYPE_CHECKING:
     from jinja2 import Environment

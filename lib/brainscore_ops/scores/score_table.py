@@ -69,12 +69,7 @@ def score_table(
         outcomes = _frame(
             session, counting_outcomes(*_OF_OUTCOME, "place", superseded=superseded, domain=domain, viewer=viewer)
         )
-        models = _frame(
-            session,
-            select(Model.id.label("model_id"), Model.name.label("model"), Model.public.label("open")).where(
-                Model.domain == domain
-            ),
-        )
+        models = _frame(session, _models(domain))
         benchmarks = _frame(session, _versions(domain))
     table = outcomes.merge(models, on="model_id").merge(benchmarks, on="benchmark_id")
     for name in ("ceiling", "ceiling_error"):

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from brainscore_ops.database.ops_tables import ScoreHistory, ScoreProvenance
 from brainscore_ops.database.viewer import STAFF
-from brainscore_ops.scores.table import score_table
+from brainscore_ops.scores.score_table import score_table
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

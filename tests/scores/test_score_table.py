@@ -9,7 +9,7 @@ import pandas as pd
 
 from brainscore_ops.database.viewer import STAFF, Viewer
 from brainscore_ops.scores.leaderboard import leaderboard
-from brainscore_ops.scores.table import COLUMNS, score_table
+from brainscore_ops.scores.score_table import COLUMNS, score_table
 
 if TYPE_CHECKING:
     from conftest import World

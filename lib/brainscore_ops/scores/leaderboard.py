@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import math
 from collections import defaultdict
@@ -172,11 +174,7 @@ class Leaderboard(Shown):
     @cached_property
     def ranks(self) -> tuple[int | None, ...]:
         """Of the models: those with the same average share a rank, and the next is left out. None without an average."""
-        known = np.sort(self.averages[~np.isnan(self.averages)])
-        better = len(known) - np.searchsorted(known, self.averages, side="right")
-        return tuple(
-            None if np.isnan(average) else int(place) + 1 for average, place in zip(self.averages, better, strict=True)
-        )
+        return ranks(self.averages)
 
     @cached_property
     def columns(self) -> tuple[int, ...]:
@@ -279,6 +277,21 @@ class Leaderboard(Shown):
         """
         return _json({"revision": self.revision, **self._content()})
 
+    def to_csv(self) -> str:
+        """One line a model, for spreadsheets: a benchmark's score and its error; empty where there is none."""
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        names = [_titled(benchmark) for benchmark in self.benchmarks]
+        writer.writerow(
+            ["rank", "model", "average", *(_plain(column) for name in names for column in (name, f"{name} error"))]
+        )
+        for row, facts in enumerate(self.models):
+            columns = list(self.columns)
+            pairs = zip(self.values[row, columns].tolist(), self.errors[row, columns].tolist(), strict=True)
+            cells = [_finite(each) for pair in pairs for each in pair]
+            writer.writerow([self.ranks[row], _plain(facts.model), _finite(self.averages[row]), *cells])
+        return file.getvalue()
+
     def _content(self) -> dict[str, Any]:
         return {
             "domain": self.domain,
@@ -304,6 +317,13 @@ class Leaderboard(Shown):
             "means": {"/".join(group.path): mean for group, mean in means if group.path},
             "scores": {benchmark.identifier: vars(cell) for benchmark, cell in cells if cell.state != MISSING},
         }
+
+
+def ranks(values: NDArray[np.float64]) -> tuple[int | None, ...]:
+    """Places of values, the greatest first: equal ones share a place, and the next is left out. None for NaN."""
+    known = np.sort(values[~np.isnan(values)])
+    better = len(known) - np.searchsorted(known, values, side="right")
+    return tuple(None if np.isnan(value) else int(place) + 1 for value, place in zip(values, better, strict=True))
 
 
 def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUBLIC) -> Leaderboard:
@@ -540,6 +560,15 @@ def _cited(reference: Reference | None) -> tuple[str, str]:
         return "", ""
     url = reference.url if reference.url.startswith(("https://", "http://")) else ""
     return f"{reference.author}, {reference.year}", url
+
+
+def _titled(benchmark: Benchmark) -> str:
+    return benchmark.identifier if benchmark.version is None else f"{benchmark.identifier} v{benchmark.version}"
+
+
+def _plain(text: str) -> str:
+    # A spreadsheet takes text that begins so for a formula.
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def _moment(at: datetime | int | None) -> str | None:

@@ -24,6 +24,7 @@ from brainscore_ops.database.connection import Database
 from brainscore_ops.portal.address import Address
 from brainscore_ops.portal.errors import NotForPublicServerError
 from brainscore_ops.portal.handlers import Asset, NotFound, PortalHandler
+from brainscore_ops.portal.postman import Postman
 from brainscore_ops.portal.site import STATIC, Site
 from brainscore_ops.settings import load_deployment
 
@@ -149,6 +150,7 @@ class Portal(ExtensionApp):
         deployment = load_deployment(self.deployment_name)
         address = Address.of(deployment, own_address=f"http://{server.ip}:{server.port}")
         self.database = Database.of(deployment, patience=DATABASE_PATIENCE)
+        self.postman = Postman(self.database, deployment)
         self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix="portal")
         self.settings.update(
             deployment=deployment,
@@ -156,6 +158,7 @@ class Portal(ExtensionApp):
             address=address,
             site=Site(deployment.library.domain),
             executor=self.executor,
+            postman=self.postman,
             compress_response=True,
             xsrf_cookies=True,
             xsrf_cookie_version=2,
@@ -172,6 +175,7 @@ class Portal(ExtensionApp):
     async def stop_extension(self) -> None:
         """Let go of threads and connections."""
         self.executor.shutdown(wait=False, cancel_futures=True)
+        self.postman.close()
         self.database.close()
 
 

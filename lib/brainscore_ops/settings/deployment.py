@@ -350,6 +350,14 @@ class SnapshotSettings(_Settings):
 class PortalSettings(_Settings):
     """The website."""
 
+    session_days: Annotated[float, Field(gt=0)] = 14
+    """After which a browser that was signed in is so no longer."""
+    quota: Annotated[int, Field(ge=0)] = 10
+    """How many submissions somebody may make in ``quota_days``: those that were accepted, without those that failed by our fault.
+    The column ``account.quota`` says otherwise for one person."""
+    quota_days: Annotated[float, Field(gt=0)] = 30
+    upload_seconds: PositiveSeconds = 1800
+    """How long an upload may take."""
     trusted_proxies: tuple[Annotated[str, AfterValidator(lambda text: str(ip_network(text)))], ...] = ()
     """Whose ``X-Forwarded-For`` is believed: addresses or networks (``127.0.0.1``, ``10.0.0.0/8``)."""
 

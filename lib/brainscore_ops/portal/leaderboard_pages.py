@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from typing import TYPE_CHECKING, Any, cast
 
 from brainscore_ops.database.viewer import PUBLIC
 from brainscore_ops.portal import templating
+from brainscore_ops.portal.benchmark_view import benchmark_entries, benchmark_view
 from brainscore_ops.portal.boards import Boards
 from brainscore_ops.portal.handlers import PortalHandler
 from brainscore_ops.portal.leaderboard_table import LeaderboardTable, Wish
+from brainscore_ops.portal.model_view import model_view
 from brainscore_ops.scores.leaderboard import RULE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from brainscore_ops.portal.boards import Board
+
+
+_PART_BYTES = 256_000
+_LEVEL = 5  # of compression: half the time of the usual 6, and a twentieth more bytes
 
 
 class ScoresHandler(PortalHandler):
@@ -29,13 +36,16 @@ class ScoresHandler(PortalHandler):
         return cast("Boards", self.settings["boards"])
 
     async def answer(
-        self, make: Callable[[Board], str | bytes], content_type: str = "text/html; charset=utf-8"
+        self, make: Callable[[Board], str | Iterable[str]], content_type: str = "text/html; charset=utf-8"
     ) -> None:
-        """Answer with what ``make`` makes of the leaderboard, or that it is what the visitor has already."""
+        """Answer with what ``make`` makes of the leaderboard, or that it is what the visitor has already.
+
+        :param make: called in a thread; what is large comes in parts, and is sent as it comes
+        """
         board = await self.in_thread(self.boards.of, self.viewer)
         # The page's frame differs between visitors who see the same scores.
         seen = f"{board.revision} {self.viewer} {self.request.uri} {templating.revision()}"
-        self.set_header("ETag", f'"{hashlib.sha256(seen.encode()).hexdigest()[:24]}"')
+        self.set_header("ETag", f'W/"{hashlib.sha256(seen.encode()).hexdigest()[:24]}"')
         self.set_header("Cache-Control", "no-cache" if self.viewer == PUBLIC else "private, no-cache")
         self.set_header("Vary", "Cookie, Accept-Encoding")
         self.set_header("Content-Type", content_type)
@@ -43,7 +53,16 @@ class ScoresHandler(PortalHandler):
             self.set_status(304)
             await self.finish()
             return
-        await self.finish(await self.in_thread(make, board))
+        zipped = "gzip" in self.request.headers.get("Accept-Encoding", "")
+        parts = packed(make, board, zipped=zipped)
+        part = await self.in_thread(next, parts, b"")
+        if zipped:
+            self.set_header("Content-Encoding", "gzip")
+        while part:
+            self.write(part)
+            await self.flush()
+            part = await self.in_thread(next, parts, b"")
+        await self.finish()
 
     def compute_etag(self) -> str | None:
         """It is told by what the page shows, before there is a page."""
@@ -71,11 +90,42 @@ class LeaderboardPage(ScoresHandler):
         )
 
 
+class ModelPage(ScoresHandler):
+    """A model: its scores against those of all others."""
+
+    async def get(self, name: str) -> None:
+        def make(board: Board) -> str:
+            with self.database.session() as session:
+                view = model_view(session, board, name, self.viewer, self.deployment.library)
+                return self.page("model.html", model=view)
+
+        await self.answer(make)
+
+
+class BenchmarksPage(ScoresHandler):
+    """All benchmarks, in the order of their tree."""
+
+    async def get(self) -> None:
+        await self.answer(lambda board: self.page("benchmarks.html", entries=benchmark_entries(board)))
+
+
+class BenchmarkPage(ScoresHandler):
+    """A benchmark: how the scores on it are distributed, and whose they are."""
+
+    async def get(self, identifier: str) -> None:
+        def make(board: Board) -> str:
+            with self.database.session() as session:
+                view = benchmark_view(session, board, identifier, self.viewer, self.deployment.library.domain)
+                return self.page("benchmark.html", benchmark=view)
+
+        await self.answer(make)
+
+
 class LeaderboardJson(ScoresHandler):
     """All of it as a JSON document."""
 
     async def get(self) -> None:
-        await self.answer(lambda board: board.scores.to_json(), "application/json")
+        await self.answer(lambda board: board.scores.json_parts(), "application/json")
 
 
 class LeaderboardCsv(ScoresHandler):
@@ -85,7 +135,21 @@ class LeaderboardCsv(ScoresHandler):
         self.set_header(
             "Content-Disposition", f'attachment; filename="{self.deployment.library.domain}-leaderboard.csv"'
         )
-        await self.answer(lambda board: board.scores.to_csv(), "text/csv; charset=utf-8")
+        await self.answer(lambda board: board.scores.csv_parts(), "text/csv; charset=utf-8")
+
+
+def packed(make: Callable[[Board], str | Iterable[str]], board: Board, *, zipped: bool) -> Iterator[bytes]:
+    """What is sent, in parts that are not empty."""
+    made = make(board)
+    zipper = zlib.compressobj(_LEVEL, wbits=31) if zipped else None
+    waiting = b""
+    for part in [made] if isinstance(made, str) else made:
+        waiting += zipper.compress(part.encode()) if zipper else part.encode()
+        if len(waiting) >= _PART_BYTES:
+            yield waiting
+            waiting = b""
+    if rest := waiting + (zipper.flush() if zipper else b""):
+        yield rest
 
 
 def leaderboard_values(table: LeaderboardTable) -> dict[str, Any]:
@@ -95,6 +159,9 @@ def leaderboard_values(table: LeaderboardTable) -> dict[str, Any]:
 
 ROUTES: list[tuple[str, type[PortalHandler]]] = [
     (r"/", LeaderboardPage),
+    (r"/models/(.+)", ModelPage),
+    (r"/benchmarks", BenchmarksPage),
+    (r"/benchmarks/(.+)", BenchmarkPage),
     (r"/leaderboard\.json", LeaderboardJson),
     (r"/leaderboard\.csv", LeaderboardCsv),
 ]

@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from brainscore_ops.portal.errors import PageNotFoundError
-from brainscore_ops.portal.templating import number
+from brainscore_ops.portal.templating import number, scale
 from brainscore_ops.scores.leaderboard import STATES, ranks
 from brainscore_ops.scores.score_table import FAILED, SCORED
 
@@ -276,7 +276,9 @@ class LeaderboardTable:
             keys = self.scores.values[:, self.board.node_places[name]]
         sign = 1.0 if self.wish.ascending else -1.0
         # What has no number stays at the end in both directions; equal ones stand in the order of their averages.
-        return sorted(places, key=lambda place: (bool(np.isnan(keys[place])), sign * _or_zero(float(keys[place])), place))
+        return sorted(
+            places, key=lambda place: (bool(np.isnan(keys[place])), sign * _or_zero(float(keys[place])), place)
+        )
 
     def _average(self, place: int) -> Markup:
         return _scored(self.scores.averages[place], np.nan, "average") or Markup('<td class="average none">–</td>')
@@ -324,11 +326,9 @@ def _or_zero(value: float) -> float:
 def _scored(value: float, error: float, kind: str) -> Markup:
     if np.isnan(value):
         return Markup("")
-    classes = f"{kind} s v{round(min(max(value, 0.0), 1.0) * 100)}".strip()
-    if np.isnan(error):
-        return Markup(f'<td class="{classes}">{number(value)}</td>')  # noqa: S704 - numbers and names of ours
-    width = round(min(max(error, 0.0), 0.5) * 100)
-    return Markup(f'<td class="{classes} e{width}">{number(value)} <small>±{number(error)}</small></td>')  # noqa: S704 - as above
+    classes = f"{kind} {scale(value, error)}".strip()
+    said = number(value) if np.isnan(error) else f"{number(value)} <small>±{number(error)}</small>"
+    return Markup(f'<td class="{classes}">{said}</td>')  # noqa: S704 - numbers, and names of ours
 
 
 def _nothing(kind: str) -> Markup:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +54,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "count": count, "breakable": breakable, "moment": moment}
+    environment.filters |= {"number": number, "count": count, "breakable": breakable, "moment": moment, "scale": scale}
     return environment
 
 
@@ -73,6 +74,12 @@ def count(value: int) -> str:
 def breakable(identifier: str) -> Markup:
     """An identifier that a browser may break between its parts."""
     return Markup("<wbr>").join(escape(part) for part in parts(identifier))
+
+
+def scale(value: float, error: float | None = None) -> str:
+    """The classes that draw a score and its error on the way from 0 to 1, in per cent: see ``static/leaderboard.css``."""
+    classes = f"s v{round(min(max(value, 0.0), 1.0) * 100)}"
+    return classes if error is None or math.isnan(error) else f"{classes} e{round(min(max(error, 0.0), 0.5) * 100)}"
 
 
 def moment(at: str) -> str:

@@ -25,7 +25,7 @@ from brainscore_ops.display import Shown, Table, number, with_error
 from brainscore_ops.scores.score_table import FAILED, SCORED, counting_outcomes, read_quickly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -62,6 +62,8 @@ class Benchmark:
     reference: str = ""
     """Author and year of the publication behind it."""
     url: str = ""
+    instance_id: int | None = None
+    """Its row in ``brainscore_benchmarkinstance``; in no document, because another database has other numbers."""
 
 
 @dataclass(frozen=True)
@@ -179,9 +181,8 @@ class Leaderboard(Shown):
     @cached_property
     def columns(self) -> tuple[int, ...]:
         """The places of the benchmarks among the nodes, in the order of :attr:`benchmarks`."""
-        places = {(*node.path, node.identifier): place for place, node in enumerate(self.nodes)}
         return tuple(
-            places[(*group.path, benchmark.identifier)] for group in self.groups for benchmark in group.benchmarks
+            self._places[(*group.path, benchmark.identifier)] for group in self.groups for benchmark in group.benchmarks
         )
 
     @cached_property
@@ -200,21 +201,25 @@ class Leaderboard(Shown):
         """The columns."""
         return tuple(benchmark for group in self.groups for benchmark in group.benchmarks)
 
-    @cached_property
+    @property
     def rows(self) -> tuple[Row, ...]:
-        """The models with their cells, by average."""
-        places = {(*node.path, node.identifier): place for place, node in enumerate(self.nodes)}
-        groups = [places.get(group.path) for group in self.groups]
-        return tuple(
-            Row(
-                rank=self.ranks[number],
-                average=_finite(self.averages[number]),
-                means=tuple(None if place is None else _finite(self.values[number, place]) for place in groups),
-                cells=tuple(self.cell(number, place) for place in self.columns),
-                **{name: value for name, value in vars(facts).items() if name != "public"},
-            )
-            for number, facts in enumerate(self.models)
+        """The models with their cells, by average; made when they are asked for, and not kept."""
+        return tuple(self.row(place) for place in range(len(self.models)))
+
+    def row(self, model: int) -> Row:
+        """A model with its cells, by its place."""
+        places = [self._places.get(group.path) for group in self.groups]
+        return Row(
+            rank=self.ranks[model],
+            average=_finite(self.averages[model]),
+            means=tuple(None if place is None else _finite(self.values[model, place]) for place in places),
+            cells=tuple(self.cell(model, place) for place in self.columns),
+            **{name: value for name, value in vars(self.models[model]).items() if name != "public"},
         )
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, ...], int]:
+        return {(*node.path, node.identifier): place for place, node in enumerate(self.nodes)}
 
     def cell(self, model: int, node: int) -> Cell:
         """What came out of a model on a benchmark, by their places."""
@@ -242,7 +247,9 @@ class Leaderboard(Shown):
             digest.update(np.ascontiguousarray(array).data)
         facts = {
             "domain": self.domain,
-            "nodes": [asdict(node) for node in self.nodes],
+            "nodes": [
+                [node.path, node.identifier, node.benchmark and _document(node.benchmark)] for node in self.nodes
+            ],
             "models": [vars(facts) for facts in self.models],
             "reasons": [[*place, reason] for place, reason in sorted(self.reasons.items())],
             "failures": [vars(failure) for failure in self.failures],
@@ -275,48 +282,51 @@ class Leaderboard(Shown):
 
         A pair that is not in ``scores`` has not been tried yet.
         """
-        return _json({"revision": self.revision, **self._content()})
+        return "".join(self.json_parts())
 
-    def to_csv(self) -> str:
-        """One line a model, for spreadsheets: a benchmark's score and its error; empty where there is none."""
-        file = io.StringIO()
-        writer = csv.writer(file, lineterminator="\n")
-        names = [_titled(benchmark) for benchmark in self.benchmarks]
-        writer.writerow(
-            ["rank", "model", "average", *(_plain(column) for name in names for column in (name, f"{name} error"))]
-        )
-        for row, facts in enumerate(self.models):
-            columns = list(self.columns)
-            pairs = zip(self.values[row, columns].tolist(), self.errors[row, columns].tolist(), strict=True)
-            cells = [_finite(each) for pair in pairs for each in pair]
-            writer.writerow([self.ranks[row], _plain(facts.model), _finite(self.averages[row]), *cells])
-        return file.getvalue()
-
-    def _content(self) -> dict[str, Any]:
-        return {
+    def json_parts(self) -> Iterator[str]:
+        """:meth:`to_json`, in parts: of a large library it takes 30 MB."""
+        head = {
+            "revision": self.revision,
             "domain": self.domain,
             "as_of": self.as_of,
             "average": RULE,
-            "groups": [asdict(group) for group in self.groups],
-            "models": [self._model(row) for row in self.rows],
+            "groups": [
+                {"path": group.path, "benchmarks": [_document(each) for each in group.benchmarks]}
+                for group in self.groups
+            ],
             "failures": [asdict(failure) for failure in self.failures],
         }
+        yield _json(head)[:-1] + ',"models":['
+        for place in range(len(self.models)):
+            yield ("," if place else "") + _json(self.document(place))
+        yield "]}\n"
 
-    def _model(self, row: Row) -> dict[str, Any]:
+    def document(self, model: int) -> dict[str, Any]:
+        """A model with its scores, by its place, as a JSON document has it."""
+        row = self.row(model)
         means = zip(self.groups, row.means, strict=True)
         cells = zip(self.benchmarks, row.cells, strict=True)
+        facts = {name: value for name, value in vars(row).items() if name not in {"means", "cells"}}
         return {
-            "model": row.model,
-            "rank": row.rank,
-            "average": row.average,
-            "family": row.family,
-            "architecture": row.architecture,
-            "parameters": row.parameters,
-            "reference": row.reference,
-            "url": row.url,
+            **facts,
             "means": {"/".join(group.path): mean for group, mean in means if group.path},
             "scores": {benchmark.identifier: vars(cell) for benchmark, cell in cells if cell.state != MISSING},
         }
+
+    def to_csv(self) -> str:
+        """One line a model, for spreadsheets: a benchmark's score and its error; empty where there is none."""
+        return "".join(self.csv_parts())
+
+    def csv_parts(self) -> Iterator[str]:
+        """:meth:`to_csv`, line by line."""
+        names = [_titled(benchmark) for benchmark in self.benchmarks]
+        yield _csv_line(["rank", "model", "average", *(column for name in names for column in (name, f"{name} error"))])
+        columns = list(self.columns)
+        for row, facts in enumerate(self.models):
+            pairs = zip(self.values[row, columns].tolist(), self.errors[row, columns].tolist(), strict=True)
+            cells = [_finite(each) for pair in pairs for each in pair]
+            yield _csv_line([self.ranks[row], facts.model, _finite(self.averages[row]), *cells])
 
 
 def ranks(values: NDArray[np.float64]) -> tuple[int | None, ...]:
@@ -345,7 +355,7 @@ def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUB
         found = _outcomes(session, tree, list(facts), domain, viewer)
         failures = _failures_without_column(session, domain, viewer)
     _fill_means(tree, found.values, found.states)
-    averages = _mean(found.values[:, [place for place, (node, _) in enumerate(tree) if not node.path]])
+    averages = _mean(found.values[:, [place for place, node in enumerate(tree) if not node.path]])
     known = list(facts.values())
     scored = (found.states != 0).any(axis=1)
     order = sorted(
@@ -359,7 +369,7 @@ def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUB
     new_place = {int(row): place for place, row in enumerate(order)}
     return Leaderboard(
         domain=domain,
-        nodes=tuple(_with_ceiling(node, found.ceilings.get(place)) for place, (node, _) in enumerate(tree)),
+        nodes=tuple(_with_ceiling(node, found.ceilings.get(place)) for place, node in enumerate(tree)),
         models=tuple(known[row] for row in order),
         values=found.values[order],
         raws=found.raws[order],
@@ -372,11 +382,7 @@ def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUB
     )
 
 
-_Tree = list[tuple[Node, "int | None"]]
-"""The nodes, and the row of ``brainscore_benchmarkinstance`` that a benchmark's newest version is."""
-
-
-def _tree(session: Session, domain: str, viewer: Viewer) -> _Tree:
+def _tree(session: Session, domain: str, viewer: Viewer) -> list[Node]:
     """The visible benchmarks of a domain that have a version, under their parents, in the order that the database gives them."""
     newest = {
         instance.benchmark_type_id: instance
@@ -398,7 +404,7 @@ def _tree(session: Session, domain: str, viewer: Viewer) -> _Tree:
     below: dict[str | None, list[tuple[BenchmarkType, Reference | None, bool]]] = defaultdict(list)
     for kind, reference, visible in rows:
         below[kind.parent_id if kind.parent_id in known else None].append((kind, reference, visible))
-    tree: _Tree = []
+    tree: list[Node] = []
 
     def grow(parent: str | None, path: tuple[str, ...]) -> tuple[int, ...]:
         places = []
@@ -407,18 +413,18 @@ def _tree(session: Session, domain: str, viewer: Viewer) -> _Tree:
                 continue
             place, node = len(tree), Node(kind.identifier, path)
             if below.get(kind.identifier):
-                tree.append((node, None))
+                tree.append(node)
                 children = grow(kind.identifier, (*path, kind.identifier))
                 if not children:
                     tree.pop()
                     continue
-                tree[place] = (replace(node, children=children), None)
+                tree[place] = replace(node, children=children)
             elif (instance := newest.get(kind.identifier)) is not None:
                 text, url = _cited(reference)
                 benchmark = Benchmark(
-                    kind.identifier, instance.version, instance.ceiling, instance.ceiling_error, reference=text, url=url
+                    kind.identifier, instance.version, instance.ceiling, instance.ceiling_error, text, url, instance.id
                 )
-                tree.append((replace(node, benchmark=benchmark), instance.id))
+                tree.append(replace(node, benchmark=benchmark))
             else:
                 continue
             places.append(place)
@@ -442,14 +448,14 @@ class _Outcomes:
     """Node → the newest ceiling that a score was computed with, where the benchmark itself has none."""
 
 
-def _outcomes(session: Session, tree: _Tree, models: list[int], domain: str, viewer: Viewer) -> _Outcomes:
+def _outcomes(session: Session, tree: list[Node], models: list[int], domain: str, viewer: Viewer) -> _Outcomes:
     shape = (len(models), len(tree))
     values, raws, errors = (np.full(shape, np.nan) for _ in range(3))
     states, moments = np.zeros(shape, np.uint8), np.zeros(shape, np.int64)
     found = _Outcomes(values, raws, errors, states, moments, {}, {})
     row_of = {model: row for row, model in enumerate(models)}
-    place_of = {instance: place for place, (_, instance) in enumerate(tree) if instance is not None}
-    without = {place for place, (node, _) in enumerate(tree) if node.benchmark and node.benchmark.ceiling is None}
+    place_of = {node.benchmark.instance_id: place for place, node in enumerate(tree) if node.benchmark}
+    without = {place for place, node in enumerate(tree) if node.benchmark and node.benchmark.ceiling is None}
     newest: dict[int, int] = {}
     columns = (
         "model_id",
@@ -489,10 +495,10 @@ def _numbers(column: tuple[float | None, ...]) -> NDArray[np.float64]:
     return numbers
 
 
-def _fill_means(tree: _Tree, values: NDArray[np.float64], states: NDArray[np.uint8]) -> None:
+def _fill_means(tree: list[Node], values: NDArray[np.float64], states: NDArray[np.uint8]) -> None:
     """The scores of parents, those that are deepest first."""
     for place in reversed(range(len(tree))):
-        children = tree[place][0].children
+        children = tree[place].children
         if children:
             values[:, place] = _mean(values[:, list(children)])
             states[~np.isnan(values[:, place]), place] = STATES.index(SCORED)
@@ -562,6 +568,16 @@ def _cited(reference: Reference | None) -> tuple[str, str]:
     return f"{reference.author}, {reference.year}", url
 
 
+def _csv_line(cells: list[Any]) -> str:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerow([_plain(each) if isinstance(each, str) else each for each in cells])
+    return file.getvalue()
+
+
+def _document(benchmark: Benchmark) -> dict[str, Any]:
+    return {name: value for name, value in vars(benchmark).items() if name != "instance_id"}
+
+
 def _titled(benchmark: Benchmark) -> str:
     return benchmark.identifier if benchmark.version is None else f"{benchmark.identifier} v{benchmark.version}"
 
@@ -585,4 +601,4 @@ def _finite(number: float | None) -> float | None:
 
 
 def _json(document: Any) -> str:
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

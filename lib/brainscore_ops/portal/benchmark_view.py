@@ -18,9 +18,8 @@ from brainscore_ops.database.brainscore_tables import (
     BenchmarkType,
     Reference,
 )
-from brainscore_ops.portal.charts import bounds, spread
 from brainscore_ops.portal.errors import PageNotFoundError
-from brainscore_ops.scores.leaderboard import STATES, ranks
+from brainscore_ops.scores.leaderboard import STATES
 from brainscore_ops.scores.score_table import FAILED
 
 if TYPE_CHECKING:
@@ -129,11 +128,10 @@ def benchmark_entries(board: Board) -> list[Entry]:
     """All benchmarks, in the order of their tree."""
     entries = []
     for place, node in enumerate(board.scores.nodes):
-        values = board.scores.values[:, place]
-        scored = int((~np.isnan(values)).sum())
-        best = float(np.nanmax(values)) if scored else None
-        picture = spread(values, label=f"The scores of {scored} models, on the way from 0 to 1")
-        entries.append(Entry(node, len(node.path), scored, best, picture))
+        spread = board.spread(place)
+        best = float(np.nanmax(board.scores.values[:, place])) if spread.count else None
+        picture = spread.picture(f"The scores of {spread.count} models, on the way from 0 to 1")
+        entries.append(Entry(node, len(node.path), spread.count, best, picture))
     return entries
 
 
@@ -153,16 +151,17 @@ def benchmark_view(session: Session, board: Board, identifier: str, viewer: View
         raise PageNotFoundError("There is no such benchmark.", remedy="Look for it in the list of benchmarks.")
     kind, reference = found
     node, values = scores.nodes[place], scores.values[:, place]
-    placed = ranks(values)
-    low, high = bounds(values)
+    placed, spread = board.ranks(place), board.spread(place)
     order = sorted(np.flatnonzero(~np.isnan(values)), key=lambda model: (-values[model], model))
     failed = np.flatnonzero(scores.states[:, place] == STATES.index(FAILED))
     return BenchmarkView(
         node=node,
         children=tuple(scores.nodes[child] for child in node.children),
-        spread=spread(values, label=f"The scores of {len(order)} models from {low:g} to {high:g}", large=True),
-        low=low,
-        high=high,
+        spread=spread.picture(
+            f"The scores of {len(order)} models from {spread.low:.2g} to {spread.high:.2g}", large=True
+        ),
+        low=spread.low,
+        high=spread.high,
         scored=tuple(Scored(placed[model], scores.models[model], scores.cell(int(model), place)) for model in order),
         failed=tuple(Scored(None, scores.models[model], scores.cell(int(model), place)) for model in failed),
         median=float(np.nanmedian(values)) if len(order) else None,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from brainscore_ops.scores.leaderboard import leaderboard
+from brainscore_ops.portal.charts import Spread
+from brainscore_ops.scores.leaderboard import leaderboard, ranks
 from brainscore_ops.scores.revision import scores_revision
 
 if TYPE_CHECKING:
@@ -23,13 +24,16 @@ GRACE_SECONDS = 1.0
 """For so long the answer that nothing changed is believed: a hundred visitors at once ask the database once."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Board:
     """A leaderboard with what is looked up in it."""
 
     scores: Leaderboard
     revision: str
     """Another one for other content, or for another viewer."""
+
+    _ranks: dict[int, tuple[int | None, ...]] = field(default_factory=dict)
+    _spreads: dict[int, Spread] = field(default_factory=dict)
 
     @cached_property
     def model_places(self) -> dict[str, int]:
@@ -40,6 +44,18 @@ class Board:
     def node_places(self) -> dict[str, int]:
         """The identifier of a benchmark or of a parent → its place among the nodes."""
         return {node.identifier: place for place, node in enumerate(self.scores.nodes)}
+
+    def ranks(self, node: int) -> tuple[int | None, ...]:
+        """The models' places on a benchmark or in a group."""
+        if node not in self._ranks:
+            self._ranks[node] = ranks(self.scores.values[:, node])
+        return self._ranks[node]
+
+    def spread(self, node: int) -> Spread:
+        """How the scores on a benchmark or in a group are distributed."""
+        if node not in self._spreads:
+            self._spreads[node] = Spread(self.scores.values[:, node])
+        return self._spreads[node]
 
 
 class Boards:

@@ -14,37 +14,41 @@ BINS = 30
 _HEIGHT = 20
 
 
-def spread(values: NDArray[np.float64], *, label: str, this: float | None = None, large: bool = False) -> Markup:
-    """A histogram on the way from 0 to 1 (further, where scores are), with a line where one of them is.
+class Spread:
+    """A histogram on the way from 0 to 1; further, where scores are.
 
     :param values: of all models; NaN where there is none
-    :param label: what it says, for those who do not see it
-    :param this: the one that is marked
     """
-    low, high = bounds(values)
-    line = "" if this is None else f'<path class="this" d="M{_across(this, low, high)} 0V{_HEIGHT}"/>'
-    return Markup(
-        '<svg class="spread{}" viewBox="0 0 100 20" preserveAspectRatio="none" role="img" aria-label="{}">'
-        '<path class="bars" d="{}"/><path class="axis" d="M0 20H100"/>{}</svg>'
-    ).format(" large" if large else "", label, _bars(values, low, high), Markup(line))  # noqa: S704 - numbers
 
+    def __init__(self, values: NDArray[np.float64]) -> None:
+        known = values[~np.isnan(values)]
+        self.count = len(known)
+        """How many scores there are."""
+        self.low = min(0.0, float(known.min(initial=0.0)))
+        self.high = max(1.0, float(known.max(initial=1.0)))
+        self._bars = self._drawn(known)
 
-def bounds(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Where the axis begins and ends."""
-    known = values[~np.isnan(values)]
-    return min(0.0, float(known.min(initial=0.0))), max(1.0, float(known.max(initial=1.0)))
+    def picture(self, label: str, *, this: float | None = None, large: bool = False) -> Markup:
+        """The picture.
 
+        :param label: what it says, for those who do not see it
+        :param this: the score that a line marks
+        """
+        line = "" if this is None else f'<path class="this" d="M{self._across(this)} 0V{_HEIGHT}"/>'
+        return Markup(
+            '<svg class="spread{}" viewBox="0 0 100 20" preserveAspectRatio="none" role="img" aria-label="{}">'
+            '<path class="bars" d="{}"/><path class="axis" d="M0 20H100"/>{}</svg>'
+        ).format(" large" if large else "", label, self._bars, Markup(line))  # noqa: S704 - numbers
 
-def _bars(values: NDArray[np.float64], low: float, high: float) -> str:
-    counts, edges = np.histogram(values[~np.isnan(values)], bins=BINS, range=(low, high))
-    most = max(int(counts.max()), 1)
-    bars = []
-    for count, left, right in zip(counts, edges, edges[1:], strict=False):
-        if count:
-            top = _HEIGHT * (1 - max(count / most, 0.06))
-            bars.append(f"M{_across(left, low, high)} {_HEIGHT}V{top:.1f}H{_across(right, low, high)}V{_HEIGHT}")
-    return "".join(bars)
+    def _drawn(self, known: NDArray[np.float64]) -> str:
+        counts, edges = np.histogram(known, bins=BINS, range=(self.low, self.high))
+        most = max(int(counts.max()), 1)
+        bars = []
+        for count, left, right in zip(counts, edges, edges[1:], strict=False):
+            if count:
+                top = _HEIGHT * (1 - max(count / most, 0.06))
+                bars.append(f"M{self._across(left)} {_HEIGHT}V{top:.1f}H{self._across(right)}V{_HEIGHT}")
+        return "".join(bars)
 
-
-def _across(value: float, low: float, high: float) -> str:
-    return f"{(value - low) / (high - low) * 100:.1f}"
+    def _across(self, value: float) -> str:
+        return f"{(value - self.low) / (self.high - self.low) * 100:.1f}"

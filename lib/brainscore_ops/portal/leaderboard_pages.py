@@ -10,10 +10,10 @@ from brainscore_ops.database.viewer import PUBLIC
 from brainscore_ops.portal import templating
 from brainscore_ops.portal.benchmark_view import benchmark_entries, benchmark_view
 from brainscore_ops.portal.boards import Boards
+from brainscore_ops.portal.errors import PageNotFoundError
 from brainscore_ops.portal.handlers import PortalHandler
-from brainscore_ops.portal.leaderboard_table import LeaderboardTable, Wish
+from brainscore_ops.portal.leaderboard_table import LeaderboardTable, Wish, leaderboard_values
 from brainscore_ops.portal.model_view import model_view
-from brainscore_ops.scores.leaderboard import RULE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -94,6 +94,8 @@ class ModelPage(ScoresHandler):
     """A model: its scores against those of all others."""
 
     async def get(self, name: str) -> None:
+        refuse_odd(name)
+
         def make(board: Board) -> str:
             with self.database.session() as session:
                 view = model_view(session, board, name, self.viewer, self.deployment.library)
@@ -113,6 +115,8 @@ class BenchmarkPage(ScoresHandler):
     """A benchmark: how the scores on it are distributed, and whose they are."""
 
     async def get(self, identifier: str) -> None:
+        refuse_odd(identifier)
+
         def make(board: Board) -> str:
             with self.database.session() as session:
                 view = benchmark_view(session, board, identifier, self.viewer, self.deployment.library.domain)
@@ -138,6 +142,15 @@ class LeaderboardCsv(ScoresHandler):
         await self.answer(lambda board: board.scores.csv_parts(), "text/csv; charset=utf-8")
 
 
+def refuse_odd(identifier: str) -> None:
+    """PostgreSQL takes no text with this character in it.
+
+    :raises PageNotFoundError: so nothing has such a name
+    """
+    if "\0" in identifier:
+        raise PageNotFoundError("There is nothing of that name.", remedy="Begin at the leaderboard.")
+
+
 def packed(make: Callable[[Board], str | Iterable[str]], board: Board, *, zipped: bool) -> Iterator[bytes]:
     """What is sent, in parts that are not empty."""
     made = make(board)
@@ -150,11 +163,6 @@ def packed(make: Callable[[Board], str | Iterable[str]], board: Board, *, zipped
             waiting = b""
     if rest := waiting + (zipper.flush() if zipper else b""):
         yield rest
-
-
-def leaderboard_values(table: LeaderboardTable) -> dict[str, Any]:
-    """What the template of the leaderboard asks for."""
-    return {"table": table, "rule": RULE, "page_link": lambda number: table.wish.but(page=number)}
 
 
 ROUTES: list[tuple[str, type[PortalHandler]]] = [

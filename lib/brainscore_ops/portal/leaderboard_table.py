@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 import numpy as np
@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from brainscore_ops.portal.errors import PageNotFoundError
 from brainscore_ops.portal.templating import number, scale
-from brainscore_ops.scores.leaderboard import STATES, ranks
+from brainscore_ops.scores.leaderboard import RULE, STATES, ranks
 from brainscore_ops.scores.score_table import FAILED, SCORED
 
 if TYPE_CHECKING:
@@ -299,6 +299,11 @@ class LeaderboardTable:
                 '<td class="failed {}"><a href="{}" title="{}">failed<span class="hidden">: {}</span></a></td>'
             ).format(kind.strip(), there, brief, brief)
         return _NOTHING[kind.strip()] if kind.strip() in _NOTHING else _nothing(kind)
+
+
+def leaderboard_values(table: LeaderboardTable) -> dict[str, Any]:
+    """What the template of the leaderboard asks for."""
+    return {"table": table, "rule": RULE, "page_link": lambda number: table.wish.but(page=number)}
 
 
 def _opened(scores: Leaderboard, tops: Sequence[int], most: int | None) -> set[int]:

@@ -11,9 +11,9 @@ from sqlalchemy import select
 
 from brainscore_ops.database.brainscore_tables import Model, ModelMeta, Reference
 from brainscore_ops.database.ops_tables import SubmissionLife
-from brainscore_ops.portal.charts import spread
+from brainscore_ops.portal.charts import Spread
 from brainscore_ops.portal.errors import PageNotFoundError
-from brainscore_ops.scores.leaderboard import STATES, ranks
+from brainscore_ops.scores.leaderboard import STATES
 from brainscore_ops.scores.score_table import FAILED, SCORED, counting_outcomes
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from brainscore_ops.database.viewer import Viewer
     from brainscore_ops.portal.boards import Board
-    from brainscore_ops.scores.leaderboard import Node
+    from brainscore_ops.scores.leaderboard import Leaderboard, Node
     from brainscore_ops.settings.deployment import LibrarySettings
 
 _FACTS = {
@@ -126,7 +126,9 @@ def model_view(session: Session, board: Board, name: str, viewer: Viewer, librar
         rank=None if place is None else scores.ranks[place],
         average=average,
         of=int((~np.isnan(scores.averages)).sum()),
-        spread=spread(scores.averages, this=average, large=True, label=f"The averages of all models; {name} is marked"),
+        spread=Spread(scores.averages).picture(
+            f"The averages of all models; {name} is marked", this=average, large=True
+        ),
         facts=tuple(_facts(model, meta)),
         links=tuple(_links(meta)),
         reference=reference,
@@ -148,15 +150,12 @@ def _standings(board: Board, place: int, sources: dict[int, Any]) -> Any:
     scores = board.scores
     for column, node in enumerate(scores.nodes):
         state = STATES[scores.states[place, column]]
-        below = [number for number, other in enumerate(scores.nodes) if node.identifier in other.path]
-        if state not in {SCORED, FAILED} and not scores.states[place, below].any():
+        if state not in {SCORED, FAILED} and not _has_anything(scores, place, column):
             continue
-        values = scores.values[:, column]
         cell = scores.cell(place, column)
-        of = int((~np.isnan(values)).sum())
-        rank = ranks(values)[place]
+        spread, rank = board.spread(column), board.ranks(column)[place]
         source = sources.get(node.benchmark.instance_id or 0) if node.benchmark else None
-        said = f"Rank {rank} of {of} models" if rank else f"The scores of {of} models"
+        said = f"Rank {rank} of {spread.count} models" if rank else f"The scores of {spread.count} models"
         yield Standing(
             node=node,
             depth=len(node.path),
@@ -166,12 +165,18 @@ def _standings(board: Board, place: int, sources: dict[int, Any]) -> Any:
             error=cell.error,
             reason=cell.reason,
             rank=rank,
-            of=of,
-            spread=spread(values, this=cell.value, label=f"{said}, on the way from 0 to 1"),
+            of=spread.count,
+            spread=spread.picture(f"{said}, on the way from 0 to 1", this=cell.value),
             computed_at=cell.computed_at,
             library_commit=source.library_commit if source else None,
             identity=source.identity if source else None,
         )
+
+
+def _has_anything(scores: Leaderboard, model: int, node: int) -> bool:
+    """Whether anything was tried below a parent."""
+    below = scores.nodes[node].children
+    return any(scores.states[model, child] or _has_anything(scores, model, child) for child in below)
 
 
 def _facts(model: Model, meta: ModelMeta | None) -> Any:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 MISSING = "missing"
 STATES = (MISSING, SCORED, FAILED)
 """As :attr:`Leaderboard.states` numbers them."""
+SHOWN_COLUMNS, SHOWN_ROWS = 30, 100
+"""What a notebook shows of a leaderboard: more would make its record larger than what the record is of."""
 BATCH = 20_000
 """Outcomes that are held at once while a leaderboard is computed."""
 
@@ -258,21 +260,25 @@ class Leaderboard(Shown):
         return digest.hexdigest()[:16]
 
     def table(self) -> Table:
-        """The leaderboard as a notebook shows it."""
-        columns = [f"{benchmark.identifier} v{benchmark.version}" for benchmark in self.benchmarks]
+        """The leaderboard as a notebook shows it; of a large one the means of its groups, and the best models."""
+        whole = len(self.benchmarks) <= SHOWN_COLUMNS
+        if whole:
+            columns = [f"{benchmark.identifier} v{benchmark.version}" for benchmark in self.benchmarks]
+        else:
+            columns = [" / ".join(group.path) or "others" for group in self.groups]
+        rows = [self.row(place) for place in range(min(len(self.models), SHOWN_ROWS))]
+        left_out = f", the first {len(rows)} of {len(self.models)} models" if len(rows) < len(self.models) else ""
         return Table(
-            f"Leaderboard: {self.domain}, revision {self.revision}",
+            f"Leaderboard: {self.domain}, revision {self.revision}{left_out}",
             [
                 [
                     row.rank,
                     row.model,
                     number(row.average),
-                    *(
-                        with_error(cell.value, cell.error) if cell.value is not None else cell.state
-                        for cell in row.cells
-                    ),
+                    *(_shown(cell) for cell in row.cells if whole),
+                    *(number(mean) for mean in row.means if not whole),
                 ]
-                for row in self.rows
+                for row in rows
             ],
             ["", "model", "average", *columns],
         )
@@ -566,6 +572,10 @@ def _cited(reference: Reference | None) -> tuple[str, str]:
         return "", ""
     url = reference.url if reference.url.startswith(("https://", "http://")) else ""
     return f"{reference.author}, {reference.year}", url
+
+
+def _shown(cell: Cell) -> str:
+    return with_error(cell.value, cell.error) if cell.value is not None else cell.state
 
 
 def _csv_line(cells: list[Any]) -> str:

@@ -6,9 +6,8 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +16,7 @@ import requests
 import yaml
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
-from tests.portal.visitors import NUMBERS, Portal
+from tests.portal.visitors import COMMAND, NUMBERS, Portal
 
 from brainscore_ops import services
 from brainscore_ops.database.connection import Database
@@ -25,7 +24,6 @@ from brainscore_ops.forge.client import Person
 from brainscore_ops.settings import Workspace, load_deployment
 
 ROOT = Path(__file__).parents[2]
-COMMAND = Path(sys.executable).parent / "brainscore-ops"
 ARCHIVE_BYTES = 2_000_000
 UPLOAD_SECONDS = 4
 QUOTA = 3
@@ -151,3 +149,13 @@ def barriers() -> Callable[[Page], list[str]]:
         ]
 
     return find
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Beside what a test says stands what the server said while it ran."""
+    report = yield
+    served = getattr(item, "funcargs", {}).get("portal")
+    if served is not None and report.failed:
+        report.sections.append(("what the portal logged", served.log.read_text()[-6000:]))
+    return report

@@ -7,6 +7,7 @@ import email.policy
 import itertools
 import re
 import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from brainscore_ops.database.ops_tables import now
 from brainscore_ops.portal.passwords import hash_password
 from brainscore_ops.settings import Deployment
 
+COMMAND = Path(sys.executable).parent / "brainscore-ops"
 PASSWORD = "four words of chance"
 NUMBERS = itertools.count(1)
 

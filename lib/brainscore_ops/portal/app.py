@@ -134,7 +134,8 @@ class Portal(ExtensionApp):
     }
 
     deployment_name = Unicode("local", help="the deployment: a file params/<name>.yaml").tag(config=True)
-    threads = Int(8, help="how many requests may wait for the database at once").tag(config=True)
+    threads = Int(6, help="how many requests may wait for the database at once").tag(config=True)
+    checkers = Int(2, help="how many uploads are checked at once").tag(config=True)
 
     @classmethod
     def get_extension_package(cls) -> str:
@@ -152,12 +153,15 @@ class Portal(ExtensionApp):
         self.database = Database.of(deployment, patience=DATABASE_PATIENCE)
         self.postman = Postman(self.database, deployment)
         self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix="portal")
+        # A check takes seconds and three connections: pages do not wait for it, nor for the connections.
+        self.checking = ThreadPoolExecutor(self.checkers, thread_name_prefix="check")
         self.settings.update(
             deployment=deployment,
             database=self.database,
             address=address,
             site=Site(deployment.library.domain),
             executor=self.executor,
+            checking=self.checking,
             postman=self.postman,
             compress_response=True,
             xsrf_cookies=True,
@@ -175,6 +179,7 @@ class Portal(ExtensionApp):
     async def stop_extension(self) -> None:
         """Let go of threads and connections."""
         self.executor.shutdown(wait=False, cancel_futures=True)
+        self.checking.shutdown(wait=True, cancel_futures=True)
         self.postman.close()
         self.database.close()
 

@@ -78,3 +78,9 @@ class StaleLinkError(RefusedError):
     """A mailed link was used before, is too old, or is none of ours."""
 
     code = "stale-link"
+
+
+class BadRequestError(UsageError):
+    """What a browser or a program sent is not what a page of ours would have it send."""
+
+    code = "bad-request"

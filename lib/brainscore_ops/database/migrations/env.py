@@ -10,7 +10,13 @@ from brainscore_ops.database.schema import COMPARISON
 
 connection = context.config.attributes.get("connection")
 if connection is None:
-    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
+    # Named parameters: a per cent sign in the SQL stands for itself.
+    context.configure(
+        dialect_name="postgresql",
+        dialect_opts={"paramstyle": "named"},
+        target_metadata=Base.metadata,
+        literal_binds=True,
+    )
 else:
     context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True, **COMPARISON)
 with context.begin_transaction():

@@ -18,7 +18,9 @@ from brainscore_ops.database.brainscore_tables import BenchmarkInstance, Benchma
 from brainscore_ops.database.ops_tables import ScoreProvenance, SubmissionLife
 from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.display import Shown, Table, number, with_error
-from brainscore_ops.scores.score_table import FAILED, score_table
+from brainscore_ops.scores.benchmark_tree import RULE, Benchmark, Node, leaves, tree_means
+from brainscore_ops.scores.columns import FAILED
+from brainscore_ops.scores.score_table import score_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,32 +30,6 @@ if TYPE_CHECKING:
     from brainscore_ops.database.connection import Database
 
 MISSING = "missing"
-
-RULE = (
-    "The average of a model is the mean over the groups of benchmarks at the top; the mean of a group is that over the "
-    "benchmarks and groups right below it. A benchmark on which the model failed, or has not been scored yet, counts as 0 in "
-    "it. A model without any score has no average and no rank."
-)
-"""How a model's average is computed, in the words of the page: Brain-Score's own rule.
-
-Brain-Score's website computes it so (``benchmarks/sql/mv.sql``, ``populate_final_agg_scores``: the sum of the children's
-scores, NaN and NULL as 0, over the number of children; NaN or NULL where no child has a number), over the newest version of
-each visible benchmark.
-"""
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """A column: the newest version of a benchmark."""
-
-    identifier: str
-    version: int | None
-    ceiling: float | None
-    """Of the raw score; None where the benchmark has none, and its scores are raw."""
-    ceiling_error: float | None
-    reference: str = ""
-    """Author and year of the publication behind it."""
-    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -201,13 +177,13 @@ def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUB
         if source is not session:
             # All of it from one moment: a score that is recorded meanwhile is whole in the next leaderboard.
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        tree = _tree(session, domain, viewer)
-        facts = _model_facts(session, domain)
+        tree = read_tree(session, domain, viewer)
+        facts = model_facts(session, domain)
         scores = score_table(session, domain=domain, viewer=viewer)
         failures = _failures_without_column(session, domain, viewer)
-    columns = {node.instance_id for node in _leaves(tree)}
+    columns = {node.instance_id for node in leaves(tree)}
     scores = scores[scores["benchmark_id"].isin(columns)]
-    groups = tuple(_groups(tree, (), _ceilings(scores)))
+    groups = tuple(_groups(tree, (), ceilings_of(scores)))
     cells: dict[int, dict[str, Cell]] = defaultdict(dict)
     score: Any  # pandas' own types say little of a row
     for score in scores.itertuples():
@@ -217,17 +193,7 @@ def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUB
     return Leaderboard(domain=domain, groups=groups, rows=_ranked(rows), as_of=as_of, failures=failures)
 
 
-@dataclass(frozen=True)
-class _Node:
-    """A benchmark, or a parent of benchmarks."""
-
-    identifier: str
-    children: tuple[_Node, ...] = ()
-    benchmark: Benchmark | None = None
-    instance_id: int | None = None
-
-
-def _tree(session: Session, domain: str, viewer: Viewer) -> tuple[_Node, ...]:
+def read_tree(session: Session, domain: str, viewer: Viewer) -> tuple[Node, ...]:
     """The visible benchmarks of a domain that have a version, under their parents, in the order that the database gives them."""
     newest = {
         instance.benchmark_type_id: instance
@@ -250,17 +216,17 @@ def _tree(session: Session, domain: str, viewer: Viewer) -> tuple[_Node, ...]:
     for kind, reference, visible in rows:
         below[kind.parent_id if kind.parent_id in known else None].append((kind, reference, visible))
 
-    def nodes(parent: str | None) -> tuple[_Node, ...]:
+    def nodes(parent: str | None) -> tuple[Node, ...]:
         return tuple(
             found
             for kind, reference, visible in below[parent]
             if visible and (found := node(kind, reference)) is not None
         )
 
-    def node(kind: BenchmarkType, reference: Reference | None) -> _Node | None:
+    def node(kind: BenchmarkType, reference: Reference | None) -> Node | None:
         if below.get(kind.identifier):
             children = nodes(kind.identifier)
-            return _Node(kind.identifier, children) if children else None
+            return Node(kind.identifier, children, order=kind.order) if children else None
         instance = newest.get(kind.identifier)
         if instance is None:
             return None
@@ -268,37 +234,31 @@ def _tree(session: Session, domain: str, viewer: Viewer) -> tuple[_Node, ...]:
         benchmark = Benchmark(
             kind.identifier, instance.version, instance.ceiling, instance.ceiling_error, reference=text, url=url
         )
-        return _Node(kind.identifier, (), benchmark, instance.id)
+        return Node(kind.identifier, (), benchmark, instance.id, kind.order)
 
     return nodes(None)
 
 
-def _leaves(nodes: Iterable[_Node]) -> Iterator[_Node]:
-    for node in nodes:
-        if node.benchmark is not None:
-            yield node
-        yield from _leaves(node.children)
-
-
 def _groups(
-    nodes: Iterable[_Node], path: tuple[str, ...], ceilings: Mapping[str, tuple[float, float | None]]
+    nodes: Iterable[Node], path: tuple[str, ...], ceilings: Mapping[str, tuple[float, float | None]]
 ) -> Iterator[Group]:
     nodes = tuple(nodes)
     benchmarks = tuple(node.benchmark for node in nodes if node.benchmark is not None)
     if benchmarks:
-        yield Group(path, tuple(_with_ceiling(benchmark, ceilings) for benchmark in benchmarks))
+        yield Group(path, tuple(with_ceiling(benchmark, ceilings) for benchmark in benchmarks))
     for node in nodes:
         yield from _groups(node.children, (*path, node.identifier), ceilings)
 
 
-def _ceilings(scores: pd.DataFrame) -> dict[str, tuple[float, float | None]]:
+def ceilings_of(scores: pd.DataFrame) -> dict[str, tuple[float, float | None]]:
     """The ceilings that the scores were computed with, the newest of each benchmark."""
     known = scores[scores["ceiling"].notna()].sort_values("computed_at", kind="stable")
     columns = (known["benchmark"], known["ceiling"], known["ceiling_error"])
     return {benchmark: (ceiling, _finite(error)) for benchmark, ceiling, error in zip(*columns, strict=True)}
 
 
-def _with_ceiling(benchmark: Benchmark, ceilings: Mapping[str, tuple[float, float | None]]) -> Benchmark:
+def with_ceiling(benchmark: Benchmark, ceilings: Mapping[str, tuple[float, float | None]]) -> Benchmark:
+    """The benchmark with its own ceiling, or else with that of its scores (:func:`ceilings_of`)."""
     if benchmark.ceiling is not None or benchmark.identifier not in ceilings:
         return benchmark
     ceiling, error = ceilings[benchmark.identifier]
@@ -324,7 +284,8 @@ def _failures_without_column(session: Session, domain: str, viewer: Viewer) -> t
     )
 
 
-def _model_facts(session: Session, domain: str) -> dict[int, dict[str, Any]]:
+def model_facts(session: Session, domain: str) -> dict[int, dict[str, Any]]:
+    """What is known of every model of a domain, by its row's number."""
     rows = session.execute(
         select(Model, ModelMeta, Reference)
         .outerjoin(ModelMeta, ModelMeta.model_id == Model.id)
@@ -364,24 +325,11 @@ def _cell(score: Any) -> Cell:
     )
 
 
-def _row(
-    tree: tuple[_Node, ...], groups: tuple[Group, ...], cells: Mapping[str, Cell], facts: Mapping[str, Any]
-) -> Row:
-    means: dict[tuple[str, ...], float | None] = {}
-
-    def mean(nodes: tuple[_Node, ...], path: tuple[str, ...]) -> float | None:
-        values = [
-            cells[node.identifier].value if node.identifier in cells else mean(node.children, (*path, node.identifier))
-            for node in nodes
-        ]
-        scored = [value for value in values if value is not None]
-        means[path] = sum(scored) / len(values) if scored else None
-        return means[path]
-
-    average = mean(tree, ())
+def _row(tree: tuple[Node, ...], groups: tuple[Group, ...], cells: Mapping[str, Cell], facts: Mapping[str, Any]) -> Row:
+    means = tree_means(tree, {benchmark: cell.value for benchmark, cell in cells.items()})
     return Row(
         rank=None,
-        average=average,
+        average=means[()],
         means=tuple(means[group.path] if group.path else None for group in groups),
         cells=tuple(
             cells.get(benchmark.identifier, Cell(MISSING)) for group in groups for benchmark in group.benchmarks

@@ -12,9 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from brainscore_ops.scores.columns import FAILED
 from brainscore_ops.scores.identifiers import parts
 from brainscore_ops.scores.leaderboard import RULE, leaderboard
-from brainscore_ops.scores.score_table import FAILED
 
 if TYPE_CHECKING:
     from jinja2 import Environment

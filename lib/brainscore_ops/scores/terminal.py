@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from brainscore_ops.display import printable
+from brainscore_ops.scores.columns import FAILED, SCORED
 from brainscore_ops.scores.identifiers import parts
-from brainscore_ops.scores.score_table import FAILED, SCORED
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -12,9 +12,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from brainscore_ops.scores.benchmark_tree import RULE
 from brainscore_ops.scores.columns import FAILED
 from brainscore_ops.scores.identifiers import parts
-from brainscore_ops.scores.leaderboard import RULE, leaderboard
+from brainscore_ops.scores.leaderboard import leaderboard
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from brainscore_ops.database.connection import Database
-    from brainscore_ops.scores.leaderboard import Benchmark, Cell, Leaderboard, Row
+    from brainscore_ops.scores.benchmark_tree import Benchmark
+    from brainscore_ops.scores.leaderboard import Cell, Leaderboard, Row
 
 TEMPLATES = Path(__file__).parent / "templates"
 PAGE = "index.html"

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from brainscore_ops.scores.leaderboard import Benchmark, Cell, Leaderboard
+    from brainscore_ops.scores.benchmark_tree import Benchmark
+    from brainscore_ops.scores.leaderboard import Cell, Leaderboard
 
 PLAIN_WIDTH = 160
 """How wide the table may be where no terminal shows it: in a pipe, in a log."""

@@ -86,6 +86,24 @@ def tree_means(nodes: tuple[Node, ...], values: Mapping[str, float | None]) -> d
     return means
 
 
+def leaf_weights(nodes: tuple[Node, ...]) -> dict[str, float]:
+    """What each benchmark counts in the average by :data:`RULE`: the average is the sum of weight × score.
+
+    Weights of a tree without empty parents sum to 1.
+    """
+    weights: dict[str, float] = {}
+
+    def descend(nodes: tuple[Node, ...], share: float) -> None:
+        for node in nodes:
+            if node.children:
+                descend(node.children, share / len(nodes))
+            else:
+                weights[node.identifier] = share / len(nodes)
+
+    descend(nodes, 1.0)
+    return weights
+
+
 def tree_of(benchmarks: pd.DataFrame) -> tuple[Node, ...]:
     """The tree of a data frame of :data:`~brainscore_ops.scores.columns.BENCHMARKS`. Parents without a benchmark are left out."""
     known = set(benchmarks["benchmark"])

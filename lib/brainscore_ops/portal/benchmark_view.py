@@ -19,8 +19,8 @@ from brainscore_ops.database.brainscore_tables import (
     Reference,
 )
 from brainscore_ops.portal.errors import PageNotFoundError
+from brainscore_ops.scores.columns import FAILED
 from brainscore_ops.scores.leaderboard import STATES
-from brainscore_ops.scores.score_table import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from brainscore_ops.database.viewer import Viewer
     from brainscore_ops.portal.boards import Board
-    from brainscore_ops.scores.leaderboard import Cell, ModelFacts, Node
+    from brainscore_ops.scores.leaderboard import Branch, Cell, ModelFacts
 
 _FACTS: tuple[tuple[type[Base], dict[str, str]], ...] = (
     (
@@ -95,8 +95,8 @@ class Scored:
 class BenchmarkView:
     """A benchmark, or a group of them."""
 
-    node: Node
-    children: tuple[Node, ...]
+    node: Branch
+    children: tuple[Branch, ...]
     spread: Markup
     low: float
     high: float
@@ -116,7 +116,7 @@ class BenchmarkView:
 class Entry:
     """A line of the list of benchmarks."""
 
-    node: Node
+    node: Branch
     depth: int
     scored: int
     """Models with a score on it."""
@@ -172,21 +172,21 @@ def benchmark_view(session: Session, board: Board, identifier: str, viewer: View
     )
 
 
-def _versions(session: Session, node: Node) -> Iterator[Version]:
+def _versions(session: Session, node: Branch) -> Iterator[Version]:
     instances = session.scalars(
         select(BenchmarkInstance)
         .where(BenchmarkInstance.benchmark_type_id == node.identifier)
         .order_by(BenchmarkInstance.version.desc().nulls_last(), BenchmarkInstance.id.desc())
     )
     for each in instances:
-        shown = node.benchmark is not None and each.id == node.benchmark.instance_id
+        shown = each.id == node.instance_id
         yield Version(each.version, each.ceiling, each.ceiling_error, shown)
 
 
-def _facts(session: Session, node: Node) -> Iterator[tuple[str, Any]]:
+def _facts(session: Session, node: Branch) -> Iterator[tuple[str, Any]]:
     if node.benchmark is None:
         return
-    instance = session.get(BenchmarkInstance, node.benchmark.instance_id)
+    instance = session.get(BenchmarkInstance, node.instance_id)
     if instance is None:
         return
     keys = {

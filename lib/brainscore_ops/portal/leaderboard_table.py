@@ -12,8 +12,9 @@ from markupsafe import Markup
 
 from brainscore_ops.portal.errors import PageNotFoundError
 from brainscore_ops.portal.templating import number, scale
-from brainscore_ops.scores.leaderboard import RULE, STATES, ranks
-from brainscore_ops.scores.score_table import FAILED, SCORED
+from brainscore_ops.scores.benchmark_tree import RULE
+from brainscore_ops.scores.columns import FAILED, SCORED
+from brainscore_ops.scores.leaderboard import STATES, ranks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

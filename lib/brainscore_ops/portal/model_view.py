@@ -13,8 +13,9 @@ from brainscore_ops.database.brainscore_tables import Model, ModelMeta, Referenc
 from brainscore_ops.database.ops_tables import SubmissionLife
 from brainscore_ops.portal.charts import Spread
 from brainscore_ops.portal.errors import PageNotFoundError
+from brainscore_ops.scores.columns import FAILED, SCORED
 from brainscore_ops.scores.leaderboard import STATES
-from brainscore_ops.scores.score_table import FAILED, SCORED, counting_outcomes
+from brainscore_ops.scores.score_table import counting_outcomes
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from brainscore_ops.database.viewer import Viewer
     from brainscore_ops.portal.boards import Board
-    from brainscore_ops.scores.leaderboard import Leaderboard, Node
+    from brainscore_ops.scores.leaderboard import Branch, Leaderboard
     from brainscore_ops.settings.deployment import LibrarySettings
 
 _FACTS = {
@@ -43,7 +44,7 @@ _FACTS = {
 class Standing:
     """How the model does on a benchmark, or in a group of them."""
 
-    node: Node
+    node: Branch
     depth: int
     state: str
     value: float | None
@@ -154,7 +155,7 @@ def _standings(board: Board, place: int, sources: dict[int, Any]) -> Any:
             continue
         cell = scores.cell(place, column)
         spread, rank = board.spread(column), board.ranks(column)[place]
-        source = sources.get(node.benchmark.instance_id or 0) if node.benchmark else None
+        source = sources.get(node.instance_id or 0)
         said = f"Rank {rank} of {spread.count} models" if rank else f"The scores of {spread.count} models"
         yield Standing(
             node=node,

@@ -22,7 +22,9 @@ from brainscore_ops.database.brainscore_tables import BenchmarkInstance, Benchma
 from brainscore_ops.database.ops_tables import ScoreProvenance, SubmissionLife
 from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.display import Shown, Table, number, with_error
-from brainscore_ops.scores.score_table import FAILED, SCORED, counting_outcomes, read_quickly
+from brainscore_ops.scores.benchmark_tree import RULE, Benchmark, Node
+from brainscore_ops.scores.columns import FAILED, SCORED
+from brainscore_ops.scores.score_table import counting_outcomes, read_quickly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -38,34 +40,6 @@ SHOWN_COLUMNS, SHOWN_ROWS = 30, 100
 """What a notebook shows of a leaderboard: more would make its record larger than what the record is of."""
 BATCH = 20_000
 """Outcomes that are held at once while a leaderboard is computed."""
-
-RULE = (
-    "The average of a model is the mean over the groups of benchmarks at the top; the mean of a group is that over the "
-    "benchmarks and groups right below it. A benchmark on which the model failed, or has not been scored yet, counts as 0 in "
-    "it. A model without any score has no average and no rank."
-)
-"""How a model's average is computed, in the words of the page: Brain-Score's own rule.
-
-Brain-Score's website computes it so (``benchmarks/sql/mv.sql``, ``populate_final_agg_scores``: the sum of the children's
-scores, NaN and NULL as 0, over the number of children; NaN or NULL where no child has a number), over the newest version of
-each visible benchmark.
-"""
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """A column: the newest version of a benchmark."""
-
-    identifier: str
-    version: int | None
-    ceiling: float | None
-    """Of the raw score; None where the benchmark has none, and its scores are raw."""
-    ceiling_error: float | None
-    reference: str = ""
-    """Author and year of the publication behind it."""
-    url: str = ""
-    instance_id: int | None = None
-    """Its row in ``brainscore_benchmarkinstance``; in no document, because another database has other numbers."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +79,8 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Node:
-    """A benchmark, or a parent of benchmarks, whose score is the mean over what is right below it."""
+class Branch:
+    """A benchmark, or a parent of benchmarks, whose score is the mean over what is right below it: a column."""
 
     identifier: str
     path: tuple[str, ...]
@@ -115,6 +89,10 @@ class Node:
     """Their places among :attr:`Leaderboard.nodes`."""
     benchmark: Benchmark | None = None
     """None for a parent."""
+    instance_id: int | None = None
+    """The row in ``brainscore_benchmarkinstance`` that is its newest version."""
+    order: int = 0
+    """Its place among its siblings; those with the same one stand by their names."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +134,7 @@ class Leaderboard(Shown):
     """A domain's leaderboard: arrays of models × nodes, and the same in rows and cells for those who want them so."""
 
     domain: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[Branch, ...]
     """The tree of benchmarks in the order of its columns: each parent before what is below it."""
     models: tuple[ModelFacts, ...]
     """By average, the best first; those without one at the end, by name."""
@@ -249,9 +227,7 @@ class Leaderboard(Shown):
             digest.update(np.ascontiguousarray(array).data)
         facts = {
             "domain": self.domain,
-            "nodes": [
-                [node.path, node.identifier, node.benchmark and _document(node.benchmark)] for node in self.nodes
-            ],
+            "nodes": [[node.path, node.identifier, node.benchmark and vars(node.benchmark)] for node in self.nodes],
             "models": [vars(facts) for facts in self.models],
             "reasons": [[*place, reason] for place, reason in sorted(self.reasons.items())],
             "failures": [vars(failure) for failure in self.failures],
@@ -298,8 +274,7 @@ class Leaderboard(Shown):
             "as_of": self.as_of,
             "average": RULE,
             "groups": [
-                {"path": group.path, "benchmarks": [_document(each) for each in group.benchmarks]}
-                for group in self.groups
+                {"path": group.path, "benchmarks": [vars(each) for each in group.benchmarks]} for group in self.groups
             ],
             "failures": [asdict(failure) for failure in self.failures],
         }
@@ -356,8 +331,8 @@ def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUB
             # All of it from one moment: a score that is recorded meanwhile is whole in the next leaderboard.
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         read_quickly(session)
-        tree = _tree(session, domain, viewer)
-        facts = _model_facts(session, domain, viewer)
+        tree = _branches(read_tree(session, domain, viewer))
+        facts = model_facts(session, domain, viewer)
         found = _outcomes(session, tree, list(facts), domain, viewer)
         failures = _failures_without_column(session, domain, viewer)
     _fill_means(tree, found.values, found.states)
@@ -375,7 +350,10 @@ def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUB
     new_place = {int(row): place for place, row in enumerate(order)}
     return Leaderboard(
         domain=domain,
-        nodes=tuple(_with_ceiling(node, found.ceilings.get(place)) for place, node in enumerate(tree)),
+        nodes=tuple(
+            replace(node, benchmark=node.benchmark and with_ceiling(node.benchmark, found.ceilings.get(place)))
+            for place, node in enumerate(tree)
+        ),
         models=tuple(known[row] for row in order),
         values=found.values[order],
         raws=found.raws[order],
@@ -388,7 +366,7 @@ def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUB
     )
 
 
-def _tree(session: Session, domain: str, viewer: Viewer) -> list[Node]:
+def read_tree(session: Session, domain: str, viewer: Viewer) -> tuple[Node, ...]:
     """The visible benchmarks of a domain that have a version, under their parents, in the order that the database gives them."""
     newest = {
         instance.benchmark_type_id: instance
@@ -410,34 +388,45 @@ def _tree(session: Session, domain: str, viewer: Viewer) -> list[Node]:
     below: dict[str | None, list[tuple[BenchmarkType, Reference | None, bool]]] = defaultdict(list)
     for kind, reference, visible in rows:
         below[kind.parent_id if kind.parent_id in known else None].append((kind, reference, visible))
-    tree: list[Node] = []
 
-    def grow(parent: str | None, path: tuple[str, ...]) -> tuple[int, ...]:
+    def nodes(parent: str | None) -> tuple[Node, ...]:
+        return tuple(
+            found
+            for kind, reference, visible in below[parent]
+            if visible and (found := node(kind, reference)) is not None
+        )
+
+    def node(kind: BenchmarkType, reference: Reference | None) -> Node | None:
+        if below.get(kind.identifier):
+            children = nodes(kind.identifier)
+            return Node(kind.identifier, children, order=kind.order) if children else None
+        instance = newest.get(kind.identifier)
+        if instance is None:
+            return None
+        text, url = _cited(reference)
+        benchmark = Benchmark(
+            kind.identifier, instance.version, instance.ceiling, instance.ceiling_error, reference=text, url=url
+        )
+        return Node(kind.identifier, (), benchmark, instance.id, kind.order)
+
+    return nodes(None)
+
+
+def _branches(tree: tuple[Node, ...]) -> list[Branch]:
+    """The tree as columns: parents first, each knowing the places of its children."""
+    found: list[Branch] = []
+
+    def take(nodes: tuple[Node, ...], path: tuple[str, ...]) -> tuple[int, ...]:
         places = []
-        for kind, reference, visible in below[parent]:
-            if not visible:
-                continue
-            place, node = len(tree), Node(kind.identifier, path)
-            if below.get(kind.identifier):
-                tree.append(node)
-                children = grow(kind.identifier, (*path, kind.identifier))
-                if not children:
-                    tree.pop()
-                    continue
-                tree[place] = replace(node, children=children)
-            elif (instance := newest.get(kind.identifier)) is not None:
-                text, url = _cited(reference)
-                benchmark = Benchmark(
-                    kind.identifier, instance.version, instance.ceiling, instance.ceiling_error, text, url, instance.id
-                )
-                tree.append(replace(node, benchmark=benchmark))
-            else:
-                continue
+        for node in nodes:
+            place = len(found)
             places.append(place)
+            found.append(Branch(node.identifier, path, (), node.benchmark, node.instance_id, node.order))
+            found[place] = replace(found[place], children=take(node.children, (*path, node.identifier)))
         return tuple(places)
 
-    grow(None, ())
-    return tree
+    take(tree, ())
+    return found
 
 
 @dataclass(frozen=True)
@@ -454,13 +443,13 @@ class _Outcomes:
     """Node → the newest ceiling that a score was computed with, where the benchmark itself has none."""
 
 
-def _outcomes(session: Session, tree: list[Node], models: list[int], domain: str, viewer: Viewer) -> _Outcomes:
+def _outcomes(session: Session, tree: list[Branch], models: list[int], domain: str, viewer: Viewer) -> _Outcomes:
     shape = (len(models), len(tree))
     values, raws, errors = (np.full(shape, np.nan) for _ in range(3))
     states, moments = np.zeros(shape, np.uint8), np.zeros(shape, np.int64)
     found = _Outcomes(values, raws, errors, states, moments, {}, {})
     row_of = {model: row for row, model in enumerate(models)}
-    place_of = {node.benchmark.instance_id: place for place, node in enumerate(tree) if node.benchmark}
+    place_of = {node.instance_id: place for place, node in enumerate(tree) if node.benchmark}
     without = {place for place, node in enumerate(tree) if node.benchmark and node.benchmark.ceiling is None}
     newest: dict[int, int] = {}
     columns = (
@@ -501,7 +490,7 @@ def _numbers(column: tuple[float | None, ...]) -> NDArray[np.float64]:
     return numbers
 
 
-def _fill_means(tree: list[Node], values: NDArray[np.float64], states: NDArray[np.uint8]) -> None:
+def _fill_means(tree: list[Branch], values: NDArray[np.float64], states: NDArray[np.uint8]) -> None:
     """The scores of parents, those that are deepest first."""
     for place in reversed(range(len(tree))):
         children = tree[place].children
@@ -517,11 +506,12 @@ def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(means, dtype=np.float64)
 
 
-def _with_ceiling(node: Node, found: tuple[float, float | None] | None) -> Node:
-    if node.benchmark is None or node.benchmark.ceiling is not None or found is None:
-        return node
+def with_ceiling(benchmark: Benchmark, found: tuple[float, float | None] | None) -> Benchmark:
+    """The benchmark with its own ceiling, or else with the one that its scores were computed with."""
+    if benchmark.ceiling is not None or found is None:
+        return benchmark
     ceiling, error = found
-    return replace(node, benchmark=replace(node.benchmark, ceiling=ceiling, ceiling_error=_finite(error)))
+    return replace(benchmark, ceiling=ceiling, ceiling_error=_finite(error))
 
 
 def _failures_without_column(session: Session, domain: str, viewer: Viewer) -> tuple[Failure, ...]:
@@ -543,7 +533,8 @@ def _failures_without_column(session: Session, domain: str, viewer: Viewer) -> t
     )
 
 
-def _model_facts(session: Session, domain: str, viewer: Viewer) -> dict[int, ModelFacts]:
+def model_facts(session: Session, domain: str, viewer: Viewer) -> dict[int, ModelFacts]:
+    """What is known of every model that somebody may see, by its row's number."""
     rows = session.execute(
         select(
             Model.id,
@@ -582,10 +573,6 @@ def _csv_line(cells: list[Any]) -> str:
     file = io.StringIO()
     csv.writer(file, lineterminator="\n").writerow([_plain(each) if isinstance(each, str) else each for each in cells])
     return file.getvalue()
-
-
-def _document(benchmark: Benchmark) -> dict[str, Any]:
-    return {name: value for name, value in vars(benchmark).items() if name != "instance_id"}
 
 
 def _titled(benchmark: Benchmark) -> str:

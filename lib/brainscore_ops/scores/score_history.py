@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from sqlalchemy import select
 
+from brainscore_ops.database.brainscore_tables import BenchmarkType, Model
 from brainscore_ops.database.ops_tables import ScoreHistory, ScoreProvenance
-from brainscore_ops.database.viewer import STAFF
+from brainscore_ops.database.viewer import PUBLIC, STAFF, Viewer
+from brainscore_ops.scores.columns import HISTORY
 from brainscore_ops.scores.score_table import score_table
 
 if TYPE_CHECKING:
@@ -18,10 +20,30 @@ if TYPE_CHECKING:
 Entry = dict[str, Any]
 COUNTS, SUPERSEDED = "counts", "superseded"
 _FACTS = ("value", "error", "raw", "ceiling", "reason", "identity", "library_commit")
+_CELL = ["model", "benchmark", "version"]
+
+
+def history_table(session: Session, *, domain: str, viewer: Viewer = PUBLIC, model: str = "") -> pd.DataFrame:
+    """Every outcome that there ever was, by model and benchmark, the newest of these first.
+
+    :param model: only of this one; of all where it is empty
+    :returns: a data frame of :data:`~brainscore_ops.scores.columns.HISTORY`
+    """
+    outcomes = score_table(session, domain=domain, viewer=viewer, superseded=True)
+    if model:
+        outcomes = outcomes[outcomes["model"] == model]
+    # Of a cell the outcome that counts comes first.
+    places = outcomes.duplicated(_CELL).map({False: COUNTS, True: SUPERSEDED})
+    stand = outcomes.assign(place=places, at=outcomes["computed_at"])
+    replaced = pd.DataFrame.from_records(_replaced(session, domain, viewer, model), columns=list(HISTORY.dtypes))
+    table = pd.concat([HISTORY.typed(stand), HISTORY.typed(replaced)])
+    return table.sort_values(
+        ["model", "benchmark", "at"], ascending=[True, True, False], kind="stable", ignore_index=True
+    )
 
 
 def score_history(session: Session, *, domain: str, model: str, benchmark: str = "") -> list[Entry]:
-    """Every outcome of a model that there ever was, the newest of each benchmark first.
+    """Every outcome of a model that there ever was, the newest of each benchmark first, as JSON documents.
 
     Its ``state`` is that of the outcome. Its ``place`` is ``counts`` for the one that the leaderboard may show, ``superseded``
     for one of the plugins' earlier code, ``replaced`` for one that a rescoring took the place of, and ``not-replaced`` for a
@@ -29,45 +51,31 @@ def score_history(session: Session, *, domain: str, model: str, benchmark: str =
 
     :param benchmark: only on this one; all where it is empty
     """
-    table = score_table(session, domain=domain, viewer=STAFF, superseded=True)
-    table = table[(table["model"] == model) & ((table["benchmark"] == benchmark) | (not benchmark))]
-    entries: list[Entry] = []
-    for record in json.loads(table.to_json(orient="records", date_format="iso")):
-        first = not any(_same_cell(record, entry) for entry in entries)
-        facts = {name: record[name] for name in _FACTS}
-        entries.append({**_cell(record), "place": COUNTS if first else SUPERSEDED, **facts, "state": record["state"],
-                        "run": record["run"], "at": record["computed_at"]})  # fmt: skip
-    entries += _replaced(session, model, benchmark)
-    return sorted(entries, key=lambda entry: (entry["benchmark"], -_seconds(entry["at"])))
-
-
-def _replaced(session: Session, model: str, benchmark: str) -> list[Entry]:
-    query = (
-        select(ScoreHistory, ScoreProvenance.benchmark, ScoreProvenance.benchmark_version)
-        .join(ScoreProvenance, ScoreProvenance.identity == ScoreHistory.identity)
-        .where(ScoreProvenance.model == model)
-    )
+    table = history_table(session, domain=domain, viewer=STAFF, model=model)
     if benchmark:
-        query = query.where(ScoreProvenance.benchmark == benchmark)
+        table = table[table["benchmark"] == benchmark]
+    entries: list[Entry] = json.loads(table.to_json(orient="records", date_format="iso", date_unit="us"))
+    return entries
+
+
+def _replaced(session: Session, domain: str, viewer: Viewer, model: str) -> list[Entry]:
+    query = (
+        select(ScoreHistory, ScoreProvenance.model, ScoreProvenance.benchmark, ScoreProvenance.benchmark_version)
+        .join(ScoreProvenance, ScoreProvenance.identity == ScoreHistory.identity)
+        .join(Model, (Model.name == ScoreProvenance.model) & (Model.domain == domain))
+        # A benchmark may be known by its failures alone.
+        .outerjoin(BenchmarkType, BenchmarkType.identifier == ScoreProvenance.benchmark)
+        .where(viewer.sees_score())
+    )
+    if model:
+        query = query.where(ScoreProvenance.model == model)
     entries = []
-    for row, on, version in session.execute(query):
+    for row, of, on, version in session.execute(query):
         document = row.document
         facts = {name: document.get(name) for name in _FACTS}
         facts["reason"] = document.get("message") or document.get("reason")
         at = row.recorded_at if row.event == "replaced" else row.at
-        entries.append({"model": model, "benchmark": on, "version": version, "place": row.event, **facts,
+        entries.append({"model": of, "benchmark": on, "version": version, "place": row.event, **facts,
                         "identity": row.identity, "state": document.get("state", "failed"), "run": document.get("run_id"),
-                        "at": at.isoformat()})  # fmt: skip
+                        "at": at})  # fmt: skip
     return entries
-
-
-def _cell(record: Entry) -> Entry:
-    return {name: record[name] for name in ("model", "benchmark", "version")}
-
-
-def _same_cell(first: Entry, second: Entry) -> bool:
-    return _cell(first) == _cell(second)
-
-
-def _seconds(moment: str | None) -> float:
-    return datetime.fromisoformat(moment).timestamp() if moment else 0.0

@@ -12,40 +12,15 @@ from sqlalchemy.orm import Session
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, Score
 from brainscore_ops.database.ops_tables import ScoreProvenance
 from brainscore_ops.database.viewer import PUBLIC, Viewer
+from brainscore_ops.scores.columns import FAILED, SCORED, SCORES
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from brainscore_ops.database.connection import Database
 
-SCORED = "scored"
-FAILED = "failed"
-
-COLUMNS = {
-    "model": "str",  # the model's identifier
-    "benchmark": "str",  # the benchmark's identifier, without its version
-    "version": "Int64",  # of the benchmark; missing in old databases
-    "parent": "str",  # the benchmark that this one is a part of; missing for one that stands alone
-    "value": "float64",  # the score: ceiled where the benchmark has a ceiling, raw elsewhere; NaN where it failed
-    "raw": "float64",  # as measured
-    "ceiled": "float64",  # as measured, in relation to the ceiling; NaN where there is none
-    "error": "float64",  # of the value, as the benchmark estimates it; NaN where it does not
-    "ceiling": "float64",  # of the raw score
-    "ceiling_error": "float64",
-    "state": "str",  # scored or failed
-    "reason": "str",  # why it failed, in plain words
-    "reason_code": "str",
-    "fault": "str",  # whose fault: submission, infrastructure or operator
-    "computed_at": "datetime64[us, UTC]",
-    "public": "bool",  # whether everybody may see it: the model is public and the benchmark visible
-    "identity": "str",  # of what it was computed from; this and the next two are missing for scores from before this system
-    "library_commit": "str",
-    "run": "str",  # the run of score_pair that is its record
-    "score_id": "Int64",  # its row in brainscore_score; missing for a failure that has none
-    "model_id": "int64",  # the rows of the database that it belongs to
-    "benchmark_id": "int64",  # the benchmark's instance, that is: its version
-}
-"""Every column of :func:`score_table` and its dtype; what is missing is NaN, or NA in ``version``."""
+COLUMNS = SCORES.dtypes
+"""Every column of :func:`score_table` and its dtype; :data:`~brainscore_ops.scores.columns.SCORES` says what they mean."""
 
 
 def score_table(
@@ -95,7 +70,7 @@ def read_quickly(session: Session) -> None:
 
 _OF_OUTCOME = (
     "model_id", "benchmark_id", "value", "raw", "ceiled", "error", "ceiling", "ceiling_error", "reason", "reason_code", "fault",
-    "computed_at", "identity", "library_commit", "run", "score_id",
+    "computed_at", "identity", "model_digest", "benchmark_digest", "library_commit", "environment", "seed", "run", "score_id",
 )  # fmt: skip
 
 
@@ -180,7 +155,11 @@ def _recorded_scores() -> Any:
         # Brain-Score's time stamps carry no zone; they are UTC.
         func.coalesce(source.recorded_at, func.timezone("UTC", Score.end_timestamp)).label("computed_at"),
         source.identity,
+        source.model_digest,
+        source.benchmark_digest,
         source.library_commit,
+        source.environment_digest.label("environment"),
+        source.seed,
         source.run_id.label("run"),
     ).outerjoin(source, source.score_id == Score.id)
 
@@ -217,7 +196,11 @@ def _failures_without_score() -> Any:
             source.fault,
             source.recorded_at,
             source.identity,
+            source.model_digest,
+            source.benchmark_digest,
             source.library_commit,
+            source.environment_digest,
+            source.seed,
             source.run_id,
         )
         .join(Model, Model.name == source.model)

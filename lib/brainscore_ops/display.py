@@ -35,7 +35,8 @@ class Table:
         )
         return (
             f'<div><p style="font:600 14px system-ui,sans-serif;margin:6px 0">{escape(self.title)}</p>'
-            f'<table style="{_TABLE}">{f"<thead><tr>{head}</tr></thead>" if head else ""}<tbody>{body}</tbody></table></div>'
+            f'<div style="overflow-x:auto"><table style="{_TABLE}">'
+            f"{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{body}</tbody></table></div></div>"
         )
 
     def _html_cell(self, index: int, cell: str) -> str:

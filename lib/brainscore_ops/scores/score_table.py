@@ -6,49 +6,25 @@ import math
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, Subquery, and_, func, literal, null, select, union_all
+from sqlalchemy import BigInteger, Select, Subquery, and_, cast, func, null, select, text, union_all
 from sqlalchemy.orm import Session
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, Score
 from brainscore_ops.database.ops_tables import ScoreProvenance
+from brainscore_ops.database.viewer import PUBLIC, Viewer
+from brainscore_ops.scores.columns import FAILED, SCORED, SCORES
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from brainscore_ops.database.connection import Database
 
-SCORED = "scored"
-FAILED = "failed"
-
-COLUMNS = {
-    "model": "str",  # the model's identifier
-    "benchmark": "str",  # the benchmark's identifier, without its version
-    "version": "Int64",  # of the benchmark; missing in old databases
-    "parent": "str",  # the benchmark that this one is a part of; missing for one that stands alone
-    "value": "float64",  # the score: ceiled where the benchmark has a ceiling, raw elsewhere; NaN where it failed
-    "raw": "float64",  # as measured
-    "ceiled": "float64",  # as measured, in relation to the ceiling; NaN where there is none
-    "error": "float64",  # of the value, as the benchmark estimates it; NaN where it does not
-    "ceiling": "float64",  # of the raw score
-    "ceiling_error": "float64",
-    "state": "str",  # scored or failed
-    "reason": "str",  # why it failed, in plain words
-    "reason_code": "str",
-    "fault": "str",  # whose fault: submission, infrastructure or operator
-    "computed_at": "datetime64[us, UTC]",
-    "public": "bool",  # whether everybody may see it: the model is public and the benchmark visible
-    "identity": "str",  # of what it was computed from; this and the next two are missing for scores from before this system
-    "library_commit": "str",
-    "run": "str",  # the run of score_pair that is its record
-    "score_id": "Int64",  # its row in brainscore_score; missing for a failure that has none
-    "model_id": "int64",  # the rows of the database that it belongs to
-    "benchmark_id": "int64",  # the benchmark's instance, that is: its version
-}
-"""Every column of :func:`score_table` and its dtype; what is missing is NaN, or NA in ``version``."""
+COLUMNS = SCORES.dtypes
+"""Every column of :func:`score_table` and its dtype; :data:`~brainscore_ops.scores.columns.SCORES` says what they mean."""
 
 
 def score_table(
-    source: Database | Session, *, domain: str, public_only: bool = True, superseded: bool = False
+    source: Database | Session, *, domain: str, viewer: Viewer = PUBLIC, superseded: bool = False
 ) -> pd.DataFrame:
     """The scores and failures of a domain, sorted by model, benchmark and version.
 
@@ -57,15 +33,23 @@ def score_table(
     there is one, and from Brain-Score's own table elsewhere.
 
     :param domain: what the database calls it: ``vision``
-    :param public_only: leave out what only its owner and the staff may see
+    :param viewer: who is going to see it; what they may not see is left out
     :param superseded: also the outcomes of plugins' earlier code, which stand beside the one that counts
     :returns: a data frame with the columns :data:`COLUMNS`
     """
     import pandas as pd
 
     with nullcontext(source) if isinstance(source, Session) else source.session() as session:
-        rows = session.execute(_outcomes(domain, public_only=public_only, superseded=superseded)).all()
-    table = pd.DataFrame.from_records([tuple(row) for row in rows], columns=list(COLUMNS))
+        read_quickly(session)
+        outcomes = _frame(
+            session, counting_outcomes(*_OF_OUTCOME, "place", superseded=superseded, domain=domain, viewer=viewer)
+        )
+        models = _frame(session, _models(domain))
+        benchmarks = _frame(session, _versions(domain))
+    table = outcomes.merge(models, on="model_id").merge(benchmarks, on="benchmark_id")
+    for name in ("ceiling", "ceiling_error"):
+        table[name] = table[name].astype("float64").fillna(table[f"{name}_of_benchmark"].astype("float64"))
+    table["public"] = table["open"] & table["visible"]
     numbers = [name for name, dtype in COLUMNS.items() if dtype == "float64"]
     # Whatever an old database holds: a number that is not finite is none.
     table[numbers] = table[numbers].astype("float64").replace([math.inf, -math.inf], math.nan)
@@ -73,49 +57,72 @@ def score_table(
     for column in ("reason", "reason_code", "fault"):
         table.loc[table["state"] == SCORED, column] = None
     table["computed_at"] = pd.to_datetime(table["computed_at"], utc=True)
-    return table.astype(COLUMNS)
+    table["version"] = table["version"].astype("Int64")
+    table = table.sort_values(["model", "benchmark", "version", "model_id", "benchmark_id", "place"], ignore_index=True)
+    return table[list(COLUMNS)].astype(COLUMNS)
 
 
-def _outcomes(domain: str, *, public_only: bool, superseded: bool) -> Select[Any]:
+def read_quickly(session: Session) -> None:
+    """Let this transaction sort all outcomes in memory; what a query is estimated to cost is far off for them."""
+    session.execute(text("SET LOCAL work_mem = '64MB'"))
+    session.execute(text("SET LOCAL jit = off"))
+
+
+_OF_OUTCOME = (
+    "model_id", "benchmark_id", "value", "raw", "ceiled", "error", "ceiling", "ceiling_error", "reason", "reason_code", "fault",
+    "computed_at", "identity", "model_digest", "benchmark_digest", "library_commit", "environment", "seed", "run", "score_id",
+)  # fmt: skip
+
+
+def counting_outcomes(*columns: str, domain: str, viewer: Viewer = PUBLIC, superseded: bool = False) -> Select[Any]:
+    """The outcomes that count, in no order: for each model and version of a benchmark the newest; a failure that the
+    infrastructure is to blame for only where there is nothing else.
+
+    :param columns: of an outcome: those of :data:`COLUMNS` that are not the model's or the benchmark's; ``microseconds``
+        (``computed_at`` as a number, since 1970); ``place`` (1 for what counts)
+    :param superseded: also the outcomes which others took the place of
+    """
     outcome = _ranked_outcomes()
-    benchmark, instance = BenchmarkType, BenchmarkInstance
-    public = and_(Model.public, benchmark.visible)
-    columns: dict[str, Any] = {
-        "model": Model.name,
-        "benchmark": benchmark.identifier,
-        "version": instance.version,
-        "parent": benchmark.parent_id,
-        "value": outcome.c.value,
-        "raw": outcome.c.raw,
-        "ceiled": outcome.c.ceiled,
-        "error": outcome.c.error,
-        "ceiling": func.coalesce(outcome.c.ceiling, instance.ceiling),
-        "ceiling_error": func.coalesce(outcome.c.ceiling_error, instance.ceiling_error),
-        "state": literal(""),  # follows from the value
-        "reason": outcome.c.reason,
-        "reason_code": outcome.c.reason_code,
-        "fault": outcome.c.fault,
-        "computed_at": outcome.c.computed_at,
-        "public": public,
-        "identity": outcome.c.identity,
-        "library_commit": outcome.c.library_commit,
-        "run": outcome.c.run,
-        "score_id": outcome.c.score_id,
-        "model_id": Model.id,
-        "benchmark_id": instance.id,
+    places: dict[str, Any] = {
+        **outcome.c,
+        "microseconds": cast(func.extract("epoch", outcome.c.computed_at) * 1_000_000, BigInteger),
     }
     statement = (
-        select(*(columns[name].label(name) for name in COLUMNS))
-        .select_from(outcome)
+        select(*(places[name].label(name) for name in columns))
         .join(Model, Model.id == outcome.c.model_id)
-        .join(instance, instance.id == outcome.c.benchmark_id)
-        .join(benchmark, benchmark.identifier == instance.benchmark_type_id)
-        .where(Model.domain == domain, benchmark.domain == domain)
-        .order_by(Model.name, benchmark.identifier, instance.version, Model.id, instance.id, outcome.c.place)
+        .join(BenchmarkInstance, BenchmarkInstance.id == outcome.c.benchmark_id)
+        .join(BenchmarkType, BenchmarkType.identifier == BenchmarkInstance.benchmark_type_id)
+        .where(Model.domain == domain, BenchmarkType.domain == domain, viewer.sees_score())
     )
-    if not superseded:
-        statement = statement.where(outcome.c.place == 1)
-    return statement.where(public) if public_only else statement
+    return statement if superseded else statement.where(outcome.c.place == 1)
+
+
+def _frame(session: Session, statement: Select[Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = [column.name for column in statement.selected_columns]
+    return pd.DataFrame.from_records([tuple(row) for row in session.execute(statement)], columns=columns)
+
+
+def _models(domain: str) -> Any:
+    columns = (Model.id.label("model_id"), Model.name.label("model"), Model.public.label("open"))
+    return select(*columns).where(Model.domain == domain)
+
+
+def _versions(domain: str) -> Any:
+    return (
+        select(
+            BenchmarkInstance.id.label("benchmark_id"),
+            BenchmarkType.identifier.label("benchmark"),
+            BenchmarkInstance.version,
+            BenchmarkType.parent_id.label("parent"),
+            BenchmarkInstance.ceiling.label("ceiling_of_benchmark"),
+            BenchmarkInstance.ceiling_error.label("ceiling_error_of_benchmark"),
+            BenchmarkType.visible,
+        )
+        .join(BenchmarkType, BenchmarkType.identifier == BenchmarkInstance.benchmark_type_id)
+        .where(BenchmarkType.domain == domain)
+    )
 
 
 def _ranked_outcomes() -> Subquery:
@@ -148,7 +155,11 @@ def _recorded_scores() -> Any:
         # Brain-Score's time stamps carry no zone; they are UTC.
         func.coalesce(source.recorded_at, func.timezone("UTC", Score.end_timestamp)).label("computed_at"),
         source.identity,
+        source.model_digest,
+        source.benchmark_digest,
         source.library_commit,
+        source.environment_digest.label("environment"),
+        source.seed,
         source.run_id.label("run"),
     ).outerjoin(source, source.score_id == Score.id)
 
@@ -185,7 +196,11 @@ def _failures_without_score() -> Any:
             source.fault,
             source.recorded_at,
             source.identity,
+            source.model_digest,
+            source.benchmark_digest,
             source.library_commit,
+            source.environment_digest,
+            source.seed,
             source.run_id,
         )
         .join(Model, Model.name == source.model)

@@ -28,6 +28,7 @@ COMMANDS = {
     "event": ("event", "event"),
     "gate": ("submissions", "gate"),
     "plan": ("plans", "plan"),
+    "queue": ("queue", "queue"),
     "reproduce": ("plans", "reproduce"),
     "run": ("run", "run"),
     "runs": ("runs", "runs"),
@@ -37,6 +38,7 @@ COMMANDS = {
     "submit": ("submissions", "submit"),
     "up": ("services", "up"),
     "validate": ("library", "validate"),
+    "worker": ("queue", "worker"),
 }
 
 

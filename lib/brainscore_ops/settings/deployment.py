@@ -345,6 +345,27 @@ class SnapshotSettings(_Settings):
     """Whether restoring over the database needs the deployment's name typed as a parameter, also where its tier does not ask."""
 
 
+class QueueSettings(_Settings):
+    """How workers of the queue work."""
+
+    parallel: Annotated[int, Field(gt=0)] = 2
+    """How many runs one worker has going at once."""
+    grace_seconds: PositiveSeconds = 60
+    """How long a worker that is told to end waits for its runs before it stops them and hands their jobs back."""
+    attempts: Annotated[int, Field(gt=0)] = 8
+    """How often a job is tried when services are away or workers die."""
+    first_pause_seconds: PositiveSeconds = 30
+    """Before the second attempt; each pause after it is twice as long …"""
+    longest_pause_seconds: PositiveSeconds = 3600
+    """… up to this."""
+    heartbeat_seconds: PositiveSeconds = 10
+    """How often a worker says that it is alive."""
+    silent_seconds: PositiveSeconds = 60
+    """After this long without a word from its worker another takes over what it had."""
+    keep_days: Annotated[int, Field(gt=0)] = 30
+    """How long jobs that have ended are listed. The records of their runs stay."""
+
+
 class Deployment(_Settings):
     """Everything that differs between two installations of this system."""
 
@@ -367,6 +388,7 @@ class Deployment(_Settings):
     """While one of them drifts, nothing is published."""
     runs: RunSettings = RunSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
+    queue: QueueSettings = QueueSettings()
     workspace: Workspace
 
     @property

@@ -33,6 +33,7 @@ COMMANDS = {
     "run": ("run", "run"),
     "runs": ("runs", "runs"),
     "scores": ("scores", "scores"),
+    "serve": ("serve", "serve"),
     "show": ("runs", "show"),
     "status": ("submissions", "status"),
     "submit": ("submissions", "submit"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -366,6 +368,13 @@ class QueueSettings(_Settings):
     """How long jobs that have ended are listed. The records of their runs stay."""
 
 
+class PortalSettings(_Settings):
+    """The website."""
+
+    trusted_proxies: tuple[Annotated[str, AfterValidator(lambda text: str(ip_network(text)))], ...] = ()
+    """Whose ``X-Forwarded-For`` is believed: addresses or networks (``127.0.0.1``, ``10.0.0.0/8``)."""
+
+
 class Deployment(_Settings):
     """Everything that differs between two installations of this system."""
 
@@ -389,6 +398,7 @@ class Deployment(_Settings):
     runs: RunSettings = RunSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     queue: QueueSettings = QueueSettings()
+    portal: PortalSettings = PortalSettings()
     workspace: Workspace
 
     @property

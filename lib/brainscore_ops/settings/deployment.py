@@ -373,6 +373,10 @@ class PortalSettings(_Settings):
 
     trusted_proxies: tuple[Annotated[str, AfterValidator(lambda text: str(ip_network(text)))], ...] = ()
     """Whose ``X-Forwarded-For`` is believed: addresses or networks (``127.0.0.1``, ``10.0.0.0/8``)."""
+    webhook_bytes: Annotated[Size, Field(le=25 * MiB)] = 5 * MiB
+    """Of an event that the forge tells us; GitHub sends no more than 25 MB."""
+    webhook_days: Annotated[int, Field(gt=0)] = 30
+    """For how long an event is known again that comes a second time. GitHub sends one again for three days at the most."""
 
 
 class Deployment(_Settings):

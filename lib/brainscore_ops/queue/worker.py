@@ -31,10 +31,14 @@ from brainscore_ops.database.schema import require_newest
 from brainscore_ops.errors import OpsError, RefusedError, UnavailableError
 from brainscore_ops.queue.execution import INTERRUPTED, Order
 from brainscore_ops.queue.jobs import TASK, JobState, jobs
+from brainscore_ops.queue.schedule import ask_for_due, read_schedule, remove_old
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
+    from sqlalchemy.orm import Session
+
+    from brainscore_ops.queue.schedule import Scheduled
     from brainscore_ops.settings import Deployment
     from brainscore_ops.settings.deployment import QueueSettings
 
@@ -45,6 +49,7 @@ STOP_SECONDS = 30.0
 PATIENCE_SECONDS = 600.0
 """How long a worker waits for a database that is away; then it ends, and whatever started it starts it again."""
 _PAUSE_SECONDS = 0.5
+_SCHEDULE_SECONDS = 20.0
 
 
 class WorkerStoppedError(UnavailableError):
@@ -85,9 +90,11 @@ def work(
     :param tell: is told what happens, a line each time
     :returns: how many jobs it ran
     :raises WorkerStoppedError: the database stayed away
+    :raises BadScheduleError: what comes again and again could not be run
     """
     database = Database.of(deployment)
     try:
+        read_schedule(deployment.workspace)
         require_newest(database)
         require_marked(database, deployment)
     finally:
@@ -148,9 +155,8 @@ class _Work:
             stalled_worker_timeout=settings.silent_seconds,
         )
         await self._take_over(app)
-        beside = [asyncio.create_task(self._watch(app))]
-        if self._once or self._drain:
-            beside.append(asyncio.create_task(self._end_when_idle()))
+        other = self._end_when_idle() if self._once or self._drain else self._keep_schedule()
+        beside = [asyncio.create_task(self._watch(app)), asyncio.create_task(other)]
         try:
             await worker.run()  # type: ignore[no-untyped-call]
         finally:
@@ -206,6 +212,28 @@ class _Work:
             if self._stopping and self._worker and self._worker.worker_id is not None:
                 await app.job_manager.update_heartbeat(self._worker.worker_id)
             await self._take_over(app)
+
+    async def _keep_schedule(self) -> None:
+        """Ask for what comes again and again, and remove what ended long ago."""
+        schedule = read_schedule(self._deployment.workspace)
+        database = Database.of(self._deployment)
+        try:
+            while not self._stopping:
+                try:
+                    for job in await asyncio.to_thread(self._ask_for_due, database, schedule):
+                        self._tell(f"job {job}: its time has come")
+                except OpsError as error:
+                    self._tell(f"the schedule has to wait: {error.message}")
+                await asyncio.sleep(_SCHEDULE_SECONDS)
+        finally:
+            database.close()
+
+    def _ask_for_due(self, database: Database, schedule: Sequence[Scheduled]) -> list[int]:
+        def ask(session: Session) -> list[int]:
+            remove_old(self._deployment, session)
+            return ask_for_due(self._deployment, session, schedule)
+
+        return database.transact(ask)
 
     async def _end_when_idle(self) -> None:
         while self._running or await self._may_begin():

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
+from tests.reconcile.conftest import place
 from tests.runbooks.conftest import Bench, bench, marker, toy_modules
 
 from brainscore_ops.database.connection import Database
@@ -17,7 +18,7 @@ from brainscore_ops.settings import DatabaseSecret
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["bench", "marker", "toy_modules"]
+__all__ = ["bench", "marker", "place", "toy_modules"]
 
 
 @pytest.fixture(scope="session")

@@ -18,15 +18,13 @@ from typing import Any
 
 import pytest
 import requests
-from tests.reconcile.conftest import Place, metric, of_library, place
+from tests.reconcile.conftest import Place, metric, of_library
 
 from brainscore_ops import services
 from brainscore_ops.events import WEBHOOKS
 from brainscore_ops.forge.embedded.webhooks import add_hook, deliveries_of, redeliver
 from brainscore_ops.queue.jobs import JobState, jobs
 from brainscore_ops.settings import ForgeSecret, resolve_secret
-
-__all__ = ["place"]
 
 COMMAND = Path(sys.executable).parent / "brainscore-ops"
 REPOSITORY = {"full_name": "brain-score/example", "default_branch": "main"}

@@ -157,6 +157,8 @@ class MailSettings(SecretSettings):
     """The From address of every mail."""
     website: str = ""
     """The start of the links in mails; without one, mails link to the pull request alone."""
+    maintainers: tuple[str, ...] = ()
+    """The addresses of those who are told when something needs a person."""
     records: str = ""
     """Where the outputs folder is served, for links to records in mails; without one, mails name the run."""
 
@@ -347,6 +349,27 @@ class SnapshotSettings(_Settings):
     """Whether restoring over the database needs the deployment's name typed as a parameter, also where its tier does not ask."""
 
 
+class DeadlineSettings(_Settings):
+    """How long a submission may stand where it stands. What is not final ends by itself, and its submitter is told."""
+
+    received: Duration = 6 * 3600
+    """Until its archive has been checked."""
+    accepted: Duration = 24 * 3600
+    """Until its pull request is open."""
+    proposed: Duration = 3 * 24 * 3600
+    """Until its tests have ended."""
+    tested: Duration = 24 * 3600
+    """Until the gate has been asked."""
+    merged: Duration = 14 * 24 * 3600
+    """Until its scores are in."""
+    held: Duration = 3 * 24 * 3600
+    """Until a maintainer is reminded of a pull request that waits for one."""
+    stale: Duration = 60 * 24 * 3600
+    """Until somebody is warned whose submission waits for a change of his, or for a maintainer …"""
+    warned: Duration = 14 * 24 * 3600
+    """… and from the warning until it is closed."""
+
+
 class QueueSettings(_Settings):
     """How workers of the queue work."""
 
@@ -402,6 +425,7 @@ class Deployment(_Settings):
     runs: RunSettings = RunSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
     queue: QueueSettings = QueueSettings()
+    deadlines: DeadlineSettings = DeadlineSettings()
     portal: PortalSettings = PortalSettings()
     workspace: Workspace
 

@@ -13,7 +13,7 @@ from brainscore_ops.portal import quota
 from brainscore_ops.portal.errors import NotAllowedError
 from brainscore_ops.submissions.context import Context
 from brainscore_ops.submissions.intake import Accepted, Received, accept, receive, validate
-from brainscore_ops.submissions.life import State, find_life, next_step
+from brainscore_ops.submissions.life import DEADLINE_PASSED, State, find_life, next_step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,6 @@ LOG = logging.getLogger(__name__)
 LOCK_SECONDS = 120.0
 """How long somebody's second upload waits for the first to be checked, and any for a migration."""
 
-# What is run again from a state that a submission does not leave by itself.
 _AGAIN = {
     State.TESTS_FAILED: "test_plugins",
     State.SCORING_FAILED: "score_plugins",
@@ -78,13 +77,7 @@ def hand_over(
     with database.session() as session:
         life = find_life(session, accepted.submission)
         step = next_step(life)
-        intake = {
-            "archive": str(deployment.state / (life.archive_path or "")),
-            "email": person.email,
-            "submitter": person.name,
-            "name": life.name,
-            "public": life.public,
-        }
+        intake = intake_parameters(life, str(deployment.state / (life.archive_path or "")))
         if not received.accepted:
             # The run that finds everything done is the record that people look for.
             _enqueue(deployment, session, "intake", intake, f"web:{person.email}")
@@ -94,7 +87,7 @@ def hand_over(
 
 def can_try_again(life: SubmissionLife) -> bool:
     """Whether the same thing may be tried once more: it ended by our fault, not by its own."""
-    return life.fault == Fault.INFRASTRUCTURE and State(life.state) in _AGAIN and life.pull_request is not None
+    return life.fault == Fault.INFRASTRUCTURE and _again(life) is not None
 
 
 def try_again(session: Session, deployment: Deployment, person: Person, submission: int) -> None:
@@ -103,9 +96,33 @@ def try_again(session: Session, deployment: Deployment, person: Person, submissi
     :raises NotAllowedError: it is not theirs, or there is nothing to try again
     """
     life = find_life(session, submission)
-    if not (person.viewer.owns(life) or person.viewer.sees_everything) or not can_try_again(life):
+    step = _again(life)
+    if not (person.viewer.owns(life) or person.viewer.sees_everything) or not can_try_again(life) or step is None:
         raise NotAllowedError("expected a submission of yours that failed by our fault")
-    _enqueue(deployment, session, _AGAIN[State(life.state)], {"pull_request": life.pull_request}, f"web:{person.email}")
+    runbook, parameters = step
+    if runbook == "intake":
+        parameters["archive"] = str(deployment.state / parameters["archive"])
+    _enqueue(deployment, session, runbook, parameters, f"web:{person.email}")
+
+
+def _again(life: SubmissionLife) -> tuple[str, dict[str, Any]] | None:
+    """The runbook that tries the same once more, from a state that a submission does not leave by itself."""
+    if State(life.state) in _AGAIN and life.pull_request is not None:
+        return _AGAIN[State(life.state)], {"pull_request": life.pull_request}
+    if life.state == State.CLOSED and life.reason_code == DEADLINE_PASSED and life.archive_path:
+        return "intake", intake_parameters(life, life.archive_path)
+    return None
+
+
+def intake_parameters(life: SubmissionLife, archive: str) -> dict[str, Any]:
+    """What ``intake`` is told of a submission that was sent in."""
+    return {
+        "archive": archive,
+        "email": life.submission.submitter.email or "",
+        "submitter": life.submitter,
+        "name": life.name,
+        "public": life.public,
+    }
 
 
 def set_visibility(session: Session, person: Person, submission: int, *, public: bool) -> int:

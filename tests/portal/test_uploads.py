@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import select, update
-from tests.portal.visitors import Portal, Visitor
+from tests.portal.visitors import Portal, Visitor, eventually
 
 from brainscore_ops.database.account_tables import Account
 from brainscore_ops.database.ops_tables import SubmissionLife
@@ -55,15 +55,6 @@ def number(answer) -> int:
 def left_behind(portal: Portal) -> list[str]:
     folder = portal.deployment.state / "uploads"
     return [str(path) for path in folder.iterdir()] if folder.exists() else []
-
-
-def eventually(condition, seconds: float = 10):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
 
 
 def test_a_good_archive_is_accepted_at_once_with_a_receipt_on_the_page_and_by_mail(portal):

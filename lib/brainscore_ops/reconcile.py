@@ -21,6 +21,7 @@ from brainscore_ops.database.ops_tables import Run, SubmissionLife
 from brainscore_ops.display import Shown, Table, printable
 from brainscore_ops.errors import UnavailableError
 from brainscore_ops.parameters import RunbookParameters
+from brainscore_ops.queue import jobs
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.runbooks.ledger import mark_lost
 from brainscore_ops.runbooks.signals import stop_runs_of_threads
@@ -64,6 +65,9 @@ class ReconcileParameters(RunbookParameters):
     )
     budget_minutes: float = Field(
         45, description="after how many minutes no further repair is begun; the next reconciliation goes on", gt=0
+    )
+    enqueue: bool = Field(
+        False, description="leave to the queue's workers what continues what it finds, instead of running it here"
     )
 
 
@@ -116,7 +120,7 @@ class Repair:
     subject: str
     runbook: str
     state: str
-    """The run's; empty where there was no time left for one."""
+    """The run's; ``asked for`` where it waits in the queue; empty where there was no time left for one."""
     run_id: str
     message: str
 
@@ -136,7 +140,8 @@ class Repairs(Shown):
         if not self.repairs:
             return Table("There was nothing to run", [])
         return Table(
-            f"{len(self.repairs) - self.left} runs" + (f"; {self.left} left for the next time" if self.left else ""),
+            f"{len(self.repairs) - self.left} continued"
+            + (f"; {self.left} left for the next time" if self.left else ""),
             [
                 [
                     repair.subject,
@@ -189,11 +194,16 @@ def survey(context: Context, *, look_back_days: int, tries: int) -> Survey:
     )
 
 
-def repair(context: Context, found: Survey, *, look_back_days: int, tries: int, budget_minutes: float) -> Repairs:
+def repair(
+    context: Context, found: Survey, *, look_back_days: int, tries: int, budget_minutes: float, enqueue: bool = False
+) -> Repairs:
     """Run what continues each finding, and go on with it as far as it gets; the leaderboard comes last.
 
+    :param enqueue: ask for it instead: the queue's workers run it, and what follows from it
     :raises AlreadyReconcilingError: another process does so
     """
+    if enqueue:
+        return _ask(context, found)
     deadline = time.monotonic() + 60 * budget_minutes
     since = datetime.now(UTC) - timedelta(days=look_back_days)
     repairs: list[Repair] = []
@@ -210,6 +220,15 @@ def repair(context: Context, found: Survey, *, look_back_days: int, tries: int, 
         if last is not None and last.runbook:
             repairs += _continue(context, last, tries, since, deadline)
     return Repairs(tuple(repairs))
+
+
+def _ask(context: Context, found: Survey) -> Repairs:
+    asked = []
+    for finding in found.repairable:
+        by = f"reconcile:{context.run_id or 'by hand'}"
+        job = jobs.enqueue(context.deployment, finding.runbook, finding.parameters, by=by)
+        asked.append(Repair(finding.subject, finding.runbook, "asked for", f"job {job}", ""))
+    return Repairs(tuple(asked))
 
 
 def _continue(context: Context, finding: Finding, tries: int, since: datetime, deadline: float) -> Iterable[Repair]:

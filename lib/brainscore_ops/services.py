@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import secrets
 import signal
 import subprocess
 import sys
@@ -77,7 +78,11 @@ def _up(deployment: Deployment) -> None:
         write_secret(
             deployment.secrets_file,
             deployment.forge.secret,
-            {"api_url": f"{ready['url'].rstrip('/')}/api/v3", "token": token},
+            {
+                "api_url": f"{ready['url'].rstrip('/')}/api/v3",
+                "token": token,
+                "webhook_secret": _webhook_secret(deployment),
+            },
         )
     if "mail" in deployment.embedded:
         ready = _start(deployment, "mail", "brainscore_ops.notify.mailbox", "--folder", mail_folder(deployment))
@@ -151,6 +156,14 @@ def _forge_token(deployment: Deployment) -> str:
         store = forge_store(deployment)
         store.create_user(FORGE_LOGIN, name="Brain-Score submissions", email=f"{FORGE_LOGIN}@brain-score.invalid")
         return store.create_token(FORGE_LOGIN, scopes=("repo", "repo:status"))
+
+
+def _webhook_secret(deployment: Deployment) -> str:
+    try:
+        known = resolve_secret(deployment, deployment.forge.secret, ForgeSecret).webhook_secret.get_secret_value()
+    except SecretError:
+        known = ""
+    return known or secrets.token_hex(32)
 
 
 def _start(deployment: Deployment, name: str, module: str, *arguments: str | Path) -> dict[str, Any]:

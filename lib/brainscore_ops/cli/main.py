@@ -29,6 +29,7 @@ COMMANDS = {
     "event": ("event", "event"),
     "gate": ("submissions", "gate"),
     "plan": ("plans", "plan"),
+    "queue": ("queue", "queue"),
     "reproduce": ("plans", "reproduce"),
     "run": ("run", "run"),
     "runs": ("runs", "runs"),
@@ -39,6 +40,7 @@ COMMANDS = {
     "submit": ("submissions", "submit"),
     "up": ("services", "up"),
     "validate": ("library", "validate"),
+    "worker": ("queue", "worker"),
 }
 
 

@@ -411,3 +411,27 @@ class JobAttempt(Base):
     exit_code: Mapped[int | None]
     reason_code: Mapped[Word | None]
     reason: Mapped[Prose | None]
+
+
+class WebhookDelivery(Base):
+    """An event that the forge told us, acted on once. Rows are removed when nobody would send them again."""
+
+    __tablename__ = "webhook_delivery"
+
+    id: Mapped[Word] = mapped_column(primary_key=True)
+    """The forge's own number of it, ``X-GitHub-Delivery``."""
+    digest: Mapped[Digest] = mapped_column(unique=True)
+    """SHA-256 of its body: that is what is signed, and the number is not."""
+    event: Mapped[Word]
+    received_at: Mapped[Moment] = mapped_column(index=True)
+
+
+class MailChoice(Base):
+    """Which mails somebody wants."""
+
+    __tablename__ = "mail_choice"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("brainscore_user.id"), primary_key=True, autoincrement=False)
+    results_only: Mapped[bool]
+    """Whether nothing is sent but the end of a submission: scores, a refusal, a failure."""
+    chosen_at: Mapped[Moment]

@@ -452,6 +452,16 @@ class ForgeClient:
 
         self._call(f"close pull request #{number}", converge)
 
+    def reopen(self, number: int) -> None:
+        """Have a pull request open; one that is merged stays as it is."""
+
+        def converge() -> None:
+            pull = self._repository.get_pull(number).complete()
+            if pull.state == "closed" and not pull.merged:
+                pull.edit(state="open")
+
+        self._call(f"open pull request #{number} again", converge)
+
     # The forge
 
     def _call(self, what: str, operation: Callable[[], Result]) -> Result:

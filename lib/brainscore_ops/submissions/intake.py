@@ -23,7 +23,7 @@ from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.tree import GitTree
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import find_or_create_user
-from brainscore_ops.submissions.life import State, find_life, move
+from brainscore_ops.submissions.life import DEADLINE_PASSED, State, find_life, move
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -160,6 +160,10 @@ def receive(context: Context, archive: Path, *, email: str, submitter: str, name
             session.add(life)
             session.flush()
             move(session, life, State.RECEIVED, key=digest, run_id=context.run_id)
+        elif life.state == State.CLOSED and life.reason_code == DEADLINE_PASSED:
+            # It ended by our fault: it begins anew, and its pull request is opened again.
+            again = f"again:{now().isoformat(timespec='seconds')}"
+            move(session, life, State.RECEIVED, key=again, run_id=context.run_id)
         return Received(life.submission_id, life.name, State(life.state), archive, digest)
 
 

@@ -55,6 +55,11 @@ IN_WORDS: Mapping[State, str] = {
     State.CLOSED: "The pull request was closed without being merged.",
 }
 
+DEADLINE_PASSED = "deadline-passed"
+"""Why a submission ended that we did not get done in time."""
+STALE = "stale"
+"""Why one ended that waited for somebody who did nothing."""
+
 # From proposal to merge: where the pull request is what happens.
 BEFORE_MERGE = frozenset({State.PROPOSED, State.TESTED, State.TESTS_FAILED, State.HELD})
 
@@ -215,6 +220,33 @@ def move(
 def note(session: Session, life: SubmissionLife, failure: OpsError, *, key: str, run_id: str | None) -> None:
     """Write into the timeline why a submission does not go on, where it stays: it will, when somebody mends that."""
     move(session, life, State(life.state), key=f"delayed:{key}", failure=failure, run_id=run_id)
+
+
+def remark(session: Session, life: SubmissionLife, message: str, *, key: str, run_id: str | None) -> bool:
+    """Write something into the timeline that changes nothing about where the submission stands, once.
+
+    :returns: whether it is new
+    """
+    row = {
+        "submission_id": life.submission_id,
+        "key": f"{life.state}:remark:{key}"[:200],
+        "at": now(),
+        "state": life.state,
+        "message": message,
+        "run_id": run_id,
+    }
+    statement = insert(SubmissionEvent).values(row).on_conflict_do_nothing(index_elements=["submission_id", "key"])
+    return session.scalar(statement.returning(SubmissionEvent.id)) is not None
+
+
+def standing_since(life: SubmissionLife) -> datetime:
+    """Since when a submission stands where it stands; remarks and delays move nothing."""
+    moved = [
+        event.at
+        for event in life.events
+        if event.state in (life.state, State.RECEIVED) and event.key.split(":")[1] not in ("delayed", "remark")
+    ]
+    return max(moved, default=life.created_at)
 
 
 def next_step(life: SubmissionLife) -> NextStep | None:

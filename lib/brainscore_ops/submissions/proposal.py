@@ -134,7 +134,7 @@ def open_pull_request(context: Context, proposal: Proposal) -> Proposed:
     """Open the pull request, unless it is open, and record it."""
     plugins = "\n".join(f"- `{plugin}`" for plugin in proposal.plugins)
     if proposal.pull_request is not None:
-        return Proposed(proposal.submission, context.forge.pull_request(proposal.pull_request))
+        return _open_again(context, proposal, proposal.pull_request)
     pull = context.forge.open_pull_request(
         branch=proposal.branch,
         title=proposal.name,
@@ -149,6 +149,29 @@ def open_pull_request(context: Context, proposal: Proposal) -> Proposed:
             life.head_sha = pull.head_sha
             move(session, life, State.PROPOSED, key=str(pull.number), run_id=context.run_id)
     mail.deliver(context)
+    return Proposed(proposal.submission, pull)
+
+
+def _open_again(context: Context, proposal: Proposal, number: int) -> Proposed:
+    """The pull request of a submission that has one; it is opened again where the submission ended and was sent again."""
+    with context.database.session() as session:
+        begins_anew = find_life(session, proposal.submission).state == State.ACCEPTED
+    if begins_anew:
+        context.forge.reopen(number)
+    pull = context.forge.pull_request(number)
+    if begins_anew:
+        with context.database.session() as session:
+            life = find_life(session, proposal.submission, lock=True)
+            life.head_sha = pull.head_sha
+            key = f"{number}:{pull.updated_at.isoformat(timespec='seconds')}"
+            move(
+                session,
+                life,
+                State.PROPOSED,
+                key=key,
+                message="Its pull request was opened again.",
+                run_id=context.run_id,
+            )
     return Proposed(proposal.submission, pull)
 
 

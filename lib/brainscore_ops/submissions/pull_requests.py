@@ -20,7 +20,7 @@ from brainscore_ops.plugins.git import CommitNotFoundError
 from brainscore_ops.plugins.layout import IDENTIFIER_KINDS, PLUGIN_TYPES
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import make_user, user_of_account
-from brainscore_ops.submissions.life import BEFORE_MERGE, State, life_of_pull_request, move
+from brainscore_ops.submissions.life import BEFORE_MERGE, DEADLINE_PASSED, STALE, State, life_of_pull_request, move
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -134,7 +134,7 @@ def _converge(
     if pull.state == "closed":
         if life.state in BEFORE_MERGE:
             move(session, life, State.CLOSED, key=moment, run_id=context.run_id)
-    elif life.state == State.CLOSED:
+    elif life.state == State.CLOSED and not _is_being_closed(life, pull):
         said = "The pull request was opened again."
         move(session, life, State.PROPOSED, key=f"reopened:{moment}", message=said, run_id=context.run_id)
     elif life.head_sha != pull.head_sha and life.state in {State.ACCEPTED, *BEFORE_MERGE}:
@@ -142,6 +142,11 @@ def _converge(
         said = f"A commit was pushed: {pull.head_sha[:10]}." if pushed else ""
         move(session, life, State.PROPOSED, key=pull.head_sha, message=said, run_id=context.run_id)
     life.head_sha = pull.head_sha
+
+
+def _is_being_closed(life: SubmissionLife, pull: PullRequest) -> bool:
+    """Whether it was ended here, and the forge has yet to be told: it is open, and nobody opened it again."""
+    return life.reason_code in (DEADLINE_PASSED, STALE) and pull.updated_at <= life.updated_at
 
 
 def _changes(context: Context, pull: PullRequest) -> Changes | None:

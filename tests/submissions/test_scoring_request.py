@@ -4,7 +4,7 @@ import dataclasses
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, Score
 from brainscore_ops.database.ops_tables import Approval, OutboxMessage, ScoreHistory, ScoreProvenance
@@ -14,57 +14,12 @@ from brainscore_ops.scoring.approvals import (
     ApprovalOfAnotherPlanError,
     approve,
 )
-from brainscore_ops.scoring.pair import PairOutcome
 from brainscore_ops.scoring.recording import record_outcomes
 from brainscore_ops.submissions import rescoring, scoring_request
 from brainscore_ops.submissions.life import submission_of, timeline
 from brainscore_ops.submissions.scoring_request import ScoringDelayedError, ScoringReport
 
-from .conftest import BOB, model_files
-
-FACTS = {
-    "value": 0.5, "error": 0.1, "raw": 0.4, "ceiling": 0.8, "ceiling_error": 0.01, "benchmark_version": 1,
-    "benchmark_parent": "neural", "benchmark_bibtex": None, "packages": {}, "wall_seconds": 1.0, "cpu_seconds": 1.0,
-    "peak_memory_bytes": 1,
-}  # fmt: skip
-CRASHED = {"code": "scoring-crashed", "fault": "submission", "message": "it crashed", "log": "the end"}
-LOST = {"code": "worker-lost", "fault": "infrastructure", "message": "the worker is gone", "log": ""}
-
-
-def outcome(pair, failure=None, **facts):
-    return PairOutcome(
-        model=pair.model,
-        benchmark=pair.benchmark,
-        state="failed" if failure else "scored",
-        result=None if failure else {**FACTS, **facts},
-        failure=failure,
-        environment_digest="e" * 64,
-        sandboxed=True,
-        node="here",
-        run_id=None,
-    )
-
-
-def planned(house, number):
-    target = scoring_request.find_target(house.context, number, "")
-    return target, scoring_request.make_plan(house.context, target)
-
-
-def record(house, number, make):
-    """Record an outcome for each planned pair, and conclude."""
-    target, plan = planned(house, number)
-    report = ScoringReport(tuple(make(pair) for pair in plan.pairs))
-    scoring_request.record(house.context, target, plan, report)
-    scoring_request.conclude(house.context, target, plan, report)
-    return target.submission
-
-
-def rows(house, table, **conditions):
-    with house.context.database.session() as session:
-        query = select(table)
-        for name, value in conditions.items():
-            query = query.where(getattr(table, name) == value)
-        return session.scalars(query).all()
+from .conftest import BOB, CRASHED, LOST, model_files, outcome, planned, record, rows
 
 
 def test_a_merged_model_is_scored_on_every_benchmark_once(house):

@@ -33,6 +33,7 @@ COMMANDS = {
     "runs": ("runs", "runs"),
     "scores": ("scores", "scores"),
     "show": ("runs", "show"),
+    "publish-submission": ("submissions", "publish_submission"),
     "status": ("submissions", "status"),
     "submit": ("submissions", "submit"),
     "up": ("services", "up"),

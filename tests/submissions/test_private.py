@@ -78,12 +78,12 @@ def test_public_models_meet_a_private_benchmark_for_its_owner(house, private):
 
 
 def test_names_are_one_space_and_nobody_is_told_who_has_one(house, private):
-    private.merged(model_files("taken_in_private"), ADA, public=False)
+    private.merged(model_files("taken_by_ada"), ADA, public=False)
     with pytest.raises(ArchiveRefusedError) as refused:
-        house.accept(model_files("taken_in_private"), BOB)
+        house.accept(model_files("taken_by_ada"), BOB)
     assert {problem.code for problem in refused.value.problems} == {"identifier-exists"}
     assert "private" not in str(refused.value)
-    pull = house.by_hand({f"brainscore_example/{path}": text for path, text in model_files("taken_in_private").items()})
+    pull = house.by_hand({f"brainscore_example/{path}": text for path, text in model_files("taken_by_ada").items()})
     house.force_green(pull.number)
     assert {"folders", "identifiers"} <= set(house.unmet(pull.number))
     with pytest.raises(merging.GateRefusedError) as held:

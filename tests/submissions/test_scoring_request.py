@@ -16,7 +16,7 @@ from brainscore_ops.scoring.approvals import (
 )
 from brainscore_ops.scoring.recording import record_outcomes
 from brainscore_ops.submissions import rescoring, scoring_request
-from brainscore_ops.submissions.life import submission_of, timeline
+from brainscore_ops.submissions.life import find_life, submission_of, timeline
 from brainscore_ops.submissions.scoring_request import ScoringDelayedError, ScoringReport
 
 from .conftest import BOB, CRASHED, LOST, model_files, outcome, planned, record, rows
@@ -76,8 +76,10 @@ def test_what_plugin_code_says_of_a_benchmark_that_is_known_is_not_heard(house):
     assert rows(house, BenchmarkType, identifier="mine") == []
 
 
-def test_a_private_model_stays_its_owners_whoever_has_it_scored(house):
-    number = house.merged(model_files("secret"), BOB, public=False)
+def test_a_model_whose_scores_its_owner_hid_stays_his_whoever_has_it_scored(house):
+    number = house.merged(model_files("secret"), BOB)
+    with house.context.database.session() as session:
+        find_life(session, submission_of(house.context, number)).public = False
     everything = scoring_request.make_plan(house.context, scoring_request.find_target(house.context, None, ""))
     assert "secret" in {pair.model for pair in everything.pairs}
     target = scoring_request.find_target(house.context, None, "")
@@ -95,6 +97,17 @@ def test_the_scores_stand_on_the_pull_request_too(house):
     record(house, number, outcome)
     comments = [comment.body for comment in house.context.forge._repository.get_pull(number).get_issue_comments()]
     assert any("0.500 ± 0.100" in comment for comment in comments)
+
+
+def test_what_not_everybody_may_see_stands_on_no_pull_request(house):
+    number = house.merged(model_files("not_shown"), BOB)
+    with house.context.database.session() as session:
+        find_life(session, submission_of(house.context, number)).public = False
+    submission = record(house, number, outcome)
+    comments = [comment.body for comment in house.context.forge._repository.get_pull(number).get_issue_comments()]
+    assert not any("0.500" in comment for comment in comments)
+    [mailed] = [mail for mail in rows(house, OutboxMessage, submission_id=submission) if mail.template == "scored"]
+    assert "0.500" in mailed.text
 
 
 def test_a_failure_is_mailed_once_with_its_record(house):

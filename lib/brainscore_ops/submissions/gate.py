@@ -303,6 +303,6 @@ RULES: tuple[Rule, ...] = (
     Rule(TESTED_BASE, "tests on what merging gives, with nothing since that could change them", _ran_against_this_base),
     Rule("own-plugins", "no change to somebody else's plugin without a maintainer's approval", _changes_its_own),
     Rule("identifiers", "identifiers that can be read from the code, and that nobody else has", _identifiers_are_free),
-    Rule("folders", "plugin folders that nobody else has, in public or in private", _folders_are_free),
+    Rule("folders", "plugin folders that nobody else has", _folders_are_free),
     Rule("metadata", "metadata that holds to its schema, where there is any", _says_what_it_is),
 )

@@ -14,6 +14,7 @@ from brainscore_ops.database import schema
 from brainscore_ops.database.adoption import NotAdoptableError, adopt
 from brainscore_ops.database.connection import Database
 from brainscore_ops.database.structure import read_structure
+from brainscore_ops.database.viewer import STAFF
 from brainscore_ops.scores.table import score_table
 from brainscore_ops.settings import DatabaseSecret
 
@@ -110,7 +111,7 @@ def test_both_systems_see_each_others_scores(core, core_made):
     adopt(core_made)
     schema.upgrade(core_made)
     core(core_made, "write")
-    (score,) = score_table(core_made, domain="language", public_only=False).itertuples()
+    (score,) = score_table(core_made, domain="language", viewer=STAFF).itertuples()
     assert (score.model, score.benchmark, score.version) == ("words", "lab.words-r", 3)
     assert (score.value, score.raw, score.error, score.ceiling) == pytest.approx((0.5, 0.4, 0.01, 0.8))
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from brainscore_ops.database.viewer import STAFF, Viewer
+from brainscore_ops.scores.leaderboard import leaderboard
 from brainscore_ops.scores.table import COLUMNS, score_table
 
 if TYPE_CHECKING:
@@ -124,9 +126,28 @@ def test_the_public_sees_neither_private_models_nor_hidden_benchmarks(world: Wor
 
     row = one_row(world)
     assert (row.model, row.benchmark, row.public) == ("open", name(world, "open"), True)
-    everything = score_table(world.database, domain=world.domain, public_only=False)
+    everything = score_table(world.database, domain=world.domain, viewer=STAFF)
     assert len(everything) == 4
     assert everything["public"].sum() == 1
+
+
+def test_owners_see_what_is_theirs_beside_what_is_public(world: World) -> None:
+    world.benchmark(name(world, "open"))
+    world.benchmark(name(world, "hidden"), visible=False)
+    world.model("private", public=False)
+    world.score("private", name(world, "open"), 0.5)
+    world.score("private", name(world, "hidden"), 0.5)
+    world.failure("private", name(world, "unheard-of"), "a secret", version=None)
+
+    owner, stranger = Viewer(user_id=world.owner), Viewer(user_id=world.owner + 10**6)
+    assert len(score_table(world.database, domain=world.domain, viewer=owner)) == 2
+    assert score_table(world.database, domain=world.domain, viewer=stranger).empty
+    theirs = leaderboard(world.database, domain=world.domain, viewer=owner)
+    assert [row.model for row in theirs.rows] == ["private"]
+    assert len(theirs.benchmarks) == 2
+    assert [failure.reason for failure in theirs.failures] == ["a secret"]
+    others = leaderboard(world.database, domain=world.domain, viewer=stranger)
+    assert (others.rows, others.failures) == ((), ())
 
 
 def test_a_number_that_is_not_finite_is_no_score(world: World) -> None:

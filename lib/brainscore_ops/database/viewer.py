@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, or_, true
+from sqlalchemy import and_, or_, select, true
 
-from brainscore_ops.database.brainscore_tables import BenchmarkType, Model
+from brainscore_ops.database.brainscore_tables import BenchmarkType, Model, Submission
 from brainscore_ops.database.ops_tables import SubmissionLife
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
-__all__ = ["PUBLIC", "Viewer"]
+__all__ = ["PUBLIC", "STAFF", "Viewer"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,16 @@ class Viewer:
         """The condition on ``brainscore_model``: it is public, or theirs."""
         if self.sees_everything:
             return true()
-        return Model.public if self.user_id is None else or_(Model.public, Model.owner_id == self.user_id)
+        if self.user_id is None:
+            return Model.public.is_(True)
+        return or_(Model.public, Model.owner_id == self.user_id)
 
     def sees_benchmark(self) -> ColumnElement[bool]:
         """The condition on ``brainscore_benchmarktype``: it is visible, or theirs."""
         if self.sees_everything:
             return true()
         if self.user_id is None:
-            return BenchmarkType.visible
+            return BenchmarkType.visible.is_(True)
         return or_(BenchmarkType.visible, BenchmarkType.owner_id == self.user_id)
 
     def sees_score(self) -> ColumnElement[bool]:
@@ -56,6 +58,15 @@ class Viewer:
         """Whether they may see that there is a submission: it is public, or theirs."""
         return self.sees_everything or life.public or self.owns(life)
 
+    def sees_submission_row(self) -> ColumnElement[bool]:
+        """:meth:`sees_submission` as a condition on ``submission_life``."""
+        if self.sees_everything:
+            return true()
+        if self.user_id is None:
+            return SubmissionLife.public.is_(True)
+        theirs = select(Submission.id).where(Submission.submitter_id == self.user_id)
+        return or_(SubmissionLife.public, SubmissionLife.submission_id.in_(theirs))
+
     def owns(self, life: SubmissionLife) -> bool:
         """Whether they sent it in."""
         return self.user_id is not None and life.submission.submitter_id == self.user_id
@@ -63,3 +74,5 @@ class Viewer:
 
 PUBLIC = Viewer()
 """A stranger."""
+STAFF = Viewer(is_staff=True)
+"""A maintainer at the shell or in a notebook, who sees everything."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from brainscore_ops.database.ops_tables import ScoreHistory, ScoreProvenance
+from brainscore_ops.database.viewer import STAFF
 from brainscore_ops.scores.table import score_table
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def score_history(session: Session, *, domain: str, model: str, benchmark: str =
 
     :param benchmark: only on this one; all where it is empty
     """
-    table = score_table(session, domain=domain, public_only=False, superseded=True)
+    table = score_table(session, domain=domain, viewer=STAFF, superseded=True)
     table = table[(table["model"] == model) & ((table["benchmark"] == benchmark) | (not benchmark))]
     entries: list[Entry] = []
     for record in json.loads(table.to_json(orient="records", date_format="iso")):

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, ModelMeta, Reference
 from brainscore_ops.database.ops_tables import ScoreProvenance, SubmissionLife
+from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.display import Shown, Table, number, with_error
 from brainscore_ops.scores.table import FAILED, score_table
 
@@ -187,20 +188,23 @@ class Leaderboard(Shown):
         }
 
 
-def leaderboard(source: Database | Session, *, domain: str) -> Leaderboard:
-    """What everybody may see of a domain: public models, visible benchmarks in their newest version; averages by :data:`RULE`.
+def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUBLIC) -> Leaderboard:
+    """What somebody may see of a domain: by default public models, and visible benchmarks in their newest version.
+
+    Averages are by :data:`RULE`.
 
     :param source: a session is read as it is
     :param domain: what the database calls it: ``vision``
+    :param viewer: who is going to see it
     """
     with nullcontext(source) if isinstance(source, Session) else source.session() as session:
         if source is not session:
             # All of it from one moment: a score that is recorded meanwhile is whole in the next leaderboard.
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        tree = _tree(session, domain)
+        tree = _tree(session, domain, viewer)
         facts = _model_facts(session, domain)
-        scores = score_table(session, domain=domain)
-        failures = _failures_without_column(session, domain)
+        scores = score_table(session, domain=domain, viewer=viewer)
+        failures = _failures_without_column(session, domain, viewer)
     columns = {node.instance_id for node in _leaves(tree)}
     scores = scores[scores["benchmark_id"].isin(columns)]
     groups = tuple(_groups(tree, (), _ceilings(scores)))
@@ -223,7 +227,7 @@ class _Node:
     instance_id: int | None = None
 
 
-def _tree(session: Session, domain: str) -> tuple[_Node, ...]:
+def _tree(session: Session, domain: str, viewer: Viewer) -> tuple[_Node, ...]:
     """The visible benchmarks of a domain that have a version, under their parents, in the order that the database gives them."""
     newest = {
         instance.benchmark_type_id: instance
@@ -236,19 +240,21 @@ def _tree(session: Session, domain: str) -> tuple[_Node, ...]:
         )
     }
     rows = session.execute(
-        select(BenchmarkType, Reference)
+        select(BenchmarkType, Reference, viewer.sees_benchmark())
         .outerjoin(Reference, Reference.id == BenchmarkType.reference_id)
         .where(BenchmarkType.domain == domain)
         .order_by(BenchmarkType.order, BenchmarkType.identifier)
     ).all()
-    known = {kind.identifier for kind, _ in rows}
-    below: dict[str | None, list[tuple[BenchmarkType, Reference | None]]] = defaultdict(list)
-    for kind, reference in rows:
-        below[kind.parent_id if kind.parent_id in known else None].append((kind, reference))
+    known = {kind.identifier for kind, _, _ in rows}
+    below: dict[str | None, list[tuple[BenchmarkType, Reference | None, bool]]] = defaultdict(list)
+    for kind, reference, visible in rows:
+        below[kind.parent_id if kind.parent_id in known else None].append((kind, reference, visible))
 
     def nodes(parent: str | None) -> tuple[_Node, ...]:
         return tuple(
-            found for kind, reference in below[parent] if kind.visible and (found := node(kind, reference)) is not None
+            found
+            for kind, reference, visible in below[parent]
+            if visible and (found := node(kind, reference)) is not None
         )
 
     def node(kind: BenchmarkType, reference: Reference | None) -> _Node | None:
@@ -299,15 +305,17 @@ def _with_ceiling(benchmark: Benchmark, ceilings: Mapping[str, tuple[float, floa
     return replace(benchmark, ceiling=ceiling, ceiling_error=error)
 
 
-def _failures_without_column(session: Session, domain: str) -> tuple[Failure, ...]:
-    """Public models that failed on benchmarks of which no version is known: they failed before it was told."""
+def _failures_without_column(session: Session, domain: str, viewer: Viewer) -> tuple[Failure, ...]:
+    """Models that failed on benchmarks of which no version is known: they failed before it was told."""
     source = ScoreProvenance
     known = select(BenchmarkInstance.id).where(BenchmarkInstance.benchmark_type_id == source.benchmark).exists()
+    # A benchmark that is not known yet is as private as the submission that it came with.
+    of_whoever = or_(SubmissionLife.submission_id.is_(None), viewer.sees_submission_row())
     rows = session.execute(
         select(source.model, source.benchmark, source.reason, source.recorded_at)
         .join(Model, (Model.name == source.model) & (Model.domain == domain))
         .outerjoin(SubmissionLife, SubmissionLife.submission_id == source.submission_id)
-        .where(source.state == FAILED, Model.public, func.coalesce(SubmissionLife.public, True), ~known)
+        .where(source.state == FAILED, viewer.sees_model(), of_whoever, ~known)
         .order_by(source.model, source.benchmark, source.recorded_at)
     )
     newest = {(model, benchmark): (reason, at) for model, benchmark, reason, at in rows}

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, Score
 from brainscore_ops.database.ops_tables import ScoreProvenance
+from brainscore_ops.database.viewer import PUBLIC, Viewer
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,7 +49,7 @@ COLUMNS = {
 
 
 def score_table(
-    source: Database | Session, *, domain: str, public_only: bool = True, superseded: bool = False
+    source: Database | Session, *, domain: str, viewer: Viewer = PUBLIC, superseded: bool = False
 ) -> pd.DataFrame:
     """The scores and failures of a domain, sorted by model, benchmark and version.
 
@@ -57,14 +58,14 @@ def score_table(
     there is one, and from Brain-Score's own table elsewhere.
 
     :param domain: what the database calls it: ``vision``
-    :param public_only: leave out what only its owner and the staff may see
+    :param viewer: who is going to see it; what they may not see is left out
     :param superseded: also the outcomes of plugins' earlier code, which stand beside the one that counts
     :returns: a data frame with the columns :data:`COLUMNS`
     """
     import pandas as pd
 
     with nullcontext(source) if isinstance(source, Session) else source.session() as session:
-        rows = session.execute(_outcomes(domain, public_only=public_only, superseded=superseded)).all()
+        rows = session.execute(_outcomes(domain, viewer=viewer, superseded=superseded)).all()
     table = pd.DataFrame.from_records([tuple(row) for row in rows], columns=list(COLUMNS))
     numbers = [name for name, dtype in COLUMNS.items() if dtype == "float64"]
     # Whatever an old database holds: a number that is not finite is none.
@@ -76,7 +77,7 @@ def score_table(
     return table.astype(COLUMNS)
 
 
-def _outcomes(domain: str, *, public_only: bool, superseded: bool) -> Select[Any]:
+def _outcomes(domain: str, *, viewer: Viewer, superseded: bool) -> Select[Any]:
     outcome = _ranked_outcomes()
     benchmark, instance = BenchmarkType, BenchmarkInstance
     public = and_(Model.public, benchmark.visible)
@@ -110,12 +111,12 @@ def _outcomes(domain: str, *, public_only: bool, superseded: bool) -> Select[Any
         .join(Model, Model.id == outcome.c.model_id)
         .join(instance, instance.id == outcome.c.benchmark_id)
         .join(benchmark, benchmark.identifier == instance.benchmark_type_id)
-        .where(Model.domain == domain, benchmark.domain == domain)
+        .where(Model.domain == domain, benchmark.domain == domain, viewer.sees_score())
         .order_by(Model.name, benchmark.identifier, instance.version, Model.id, instance.id, outcome.c.place)
     )
     if not superseded:
         statement = statement.where(outcome.c.place == 1)
-    return statement.where(public) if public_only else statement
+    return statement
 
 
 def _ranked_outcomes() -> Subquery:

@@ -1,0 +1,1 @@
+"""``portal``: the website. Its pages are rendered on the server, or written as files that need none."""

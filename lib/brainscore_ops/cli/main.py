@@ -36,6 +36,7 @@ COMMANDS = {
     "scores": ("scores", "scores"),
     "serve": ("serve", "serve"),
     "show": ("runs", "show"),
+    "publish-submission": ("submissions", "publish_submission"),
     "status": ("submissions", "status"),
     "submit": ("submissions", "submit"),
     "up": ("services", "up"),

@@ -23,6 +23,7 @@ COMMANDS = {
     "db": ("db", "db"),
     "demo": ("demo", "demo"),
     "deployments": ("deployments", "deployments"),
+    "diff": ("comparing", "diff"),
     "down": ("services", "down"),
     "environments": ("environments", "environments"),
     "event": ("event", "event"),

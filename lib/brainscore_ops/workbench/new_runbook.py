@@ -83,7 +83,7 @@ def _refuse(workspace: Workspace, name: str, purpose: str, files: list[Path]) ->
         for path in files
         if path.exists()
     ]
-    if len(purpose) < 22 or "\n" in purpose:  # noqa: PLR2004
+    if len(purpose) < 22 or "\n" in purpose:
         problems.append(
             Problem(
                 "runbook-purpose", f"expected a sentence of 20 characters or more, found {purpose!r}.", where="purpose"

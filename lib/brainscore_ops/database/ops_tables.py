@@ -70,6 +70,10 @@ class Run(Base):
     """Relative to the deployment's outputs folder."""
     record_digest: Mapped[Digest | None]
     submission_id: Mapped[int | None] = mapped_column(ForeignKey("brainscore_submission.id"), index=True)
+    kind: Mapped[Word] = mapped_column(server_default="run")
+    """One of :class:`brainscore_ops.runbooks.runs.RunKind`."""
+    continues: Mapped[str | None] = mapped_column(String(100))
+    """The run that this one goes on from. No foreign key: that one may be known from a file only, and later."""
 
 
 class SchemaChange(Base):

@@ -42,6 +42,7 @@ def run_runbook(
     on_step: Callable[[StepProgress], None] | None = None,
     workspace: Workspace | None = None,
     bounds: RunSettings | None = None,
+    continues: str | None = None,
     raise_on_failure: bool = False,
 ) -> RunResult:
     """Run a runbook to its end, through papermill.
@@ -52,6 +53,7 @@ def run_runbook(
     :param triggered_by: who or what asks for it: ``cli:ada``, ``demo``, ``ci``
     :param on_step: called when a step starts and when it ends
     :param bounds: what it may take, where that is not what its deployment says
+    :param continues: the id of the run that this one goes on from
     :param raise_on_failure: whether a run that does not succeed raises; otherwise its result tells
     :raises UsageError: there is no such runbook, or these are not its parameters; there is no run then
     :raises UnavailableError: the ledger does not answer; there is no run then
@@ -82,6 +84,7 @@ def run_runbook(
             triggered_by=triggered_by,
             workspace=workspace,
             bounds=bounds,
+            continues=continues,
             on_step=on_step,
             on_result=results.append,
         )

@@ -108,6 +108,8 @@ def describe_run(entry: RunEntry, steps: Iterable[Step]) -> dict[str, Any]:
         "deployment": entry.deployment,
         "parameters": entry.parameters,
         "triggered_by": entry.triggered_by,
+        "kind": str(entry.kind),
+        "continues": entry.continues,
         "state": str(entry.state),
         "failing_step": entry.failing_step,
         "error": entry.error,

@@ -13,7 +13,8 @@ from typing import Any, cast
 from brainscore_ops.errors import UsageError
 from brainscore_ops.runbooks.quick_imports import without_iri_grammar
 
-_PAYLOAD = "application/scrapbook.scrap."
+SCRAP_MIME = "application/scrapbook.scrap."
+"""How the kinds of output begin that carry scraps."""
 _NOTHING = "null"
 
 
@@ -48,7 +49,7 @@ def read_scraps(notebook: Mapping[str, Any]) -> dict[str, Any]:
         for cell in notebook["cells"]
         for output in cell.get("outputs", [])
         for kind, payload in output.get("data", {}).items()
-        if kind.startswith(_PAYLOAD) and payload["encoder"] in ("json", "text")
+        if kind.startswith(SCRAP_MIME) and payload["encoder"] in ("json", "text")
     }
 
 

@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from brainscore_ops.parameters import RunbookParameters
 
 INJECTED_TAG = "injected-parameters"
+_QUICK_SECONDS = 0.1
+"""A cell that took no longer is written into the record with the one after it."""
 _SHOWN_SECONDS = 5.0
 """So often the record of a run is written again while one of its cells shows how far it is."""
 
@@ -127,7 +129,7 @@ class DrivenRun:
         _inject(notebook, render_injected_cell(parameters))
         self._steps = [Step(name) for name in runbook.steps]
         self._cell_started = 0.0
-        self._written = 0.0
+        self._written, self._unwritten = 0.0, False
         self._prepare_metadata(values)
 
     @property
@@ -162,6 +164,11 @@ class DrivenRun:
         self._notebook.cells[index].metadata.papermill.update(start_time=_now(), status="running", exception=False)
         self._step(index, StepState.RUNNING)
 
+    def cell_runs(self, index: int) -> None:  # noqa: ARG002 - the protocol's
+        """See :class:`brainscore_ops.runbooks.session.Observer`. What quick cells before it left unwritten is written now."""
+        if self._unwritten:
+            self._write()
+
     def cell_shows(self, index: int, text: str) -> None:
         """See :class:`brainscore_ops.runbooks.session.Observer`. Whoever opens the record meanwhile sees it there, too."""
         self._step(index, StepState.RUNNING, shown=str(self._redactor.clean(text)))
@@ -178,7 +185,10 @@ class DrivenRun:
         seconds = round(time.monotonic() - self._cell_started, 3)
         state["duration"] = seconds
         self._step(index, StepState.FAILED if failed else StepState.SUCCEEDED, seconds)
-        self._write()
+        if failed or seconds > _QUICK_SECONDS:
+            self._write()
+        else:
+            self._unwritten = True
 
     def _refuse_secrets(self, values: dict[str, Any]) -> None:
         found = [name for name, value in values.items() if self._redactor.finds(value)]
@@ -252,7 +262,7 @@ class DrivenRun:
         self._notebook.metadata.setdefault(METADATA, {})["run"] = describe_run(self._entry, self._steps)
         outputs = [cell.outputs for cell in self._notebook.cells if cell.cell_type == "code"]
         self._redactor.clean([self._notebook.metadata, *outputs])
-        self._written = time.monotonic()
+        self._written, self._unwritten = time.monotonic(), False
         return write_record(self._record, self._notebook, final=final)
 
     def _step(self, index: int, state: StepState, seconds: float | None = None, shown: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from brainscore_ops.errors import Fault, OpsError, Problem, RefusedError, StepFailedError, UnavailableError, UsageError
 from brainscore_ops.runbooks.catalogue import find_runbook
 from brainscore_ops.runbooks.parameters import check_parameters, load_parameters_model
-from brainscore_ops.runbooks.quick_imports import without_iri_grammar
+from brainscore_ops.runbooks.quick_imports import without_unused_options
 from brainscore_ops.runbooks.states import RunState
 from brainscore_ops.settings import RunSettings, Workspace, find_workspace
 
@@ -67,7 +67,7 @@ def run_runbook(
         raise UsageError(f"expected one deployment, found {deployment!r} and, as a parameter, {given['deployment']!r}")
     checked = check_parameters(load_parameters_model(runbook.parameters), given)
 
-    with without_iri_grammar():
+    with without_unused_options():
         from papermill import execute_notebook
         from papermill.exceptions import PapermillExecutionError
     logging.getLogger("papermill").setLevel(logging.ERROR)  # what it warns of has been checked

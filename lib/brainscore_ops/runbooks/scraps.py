@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import Any, cast
 
 from brainscore_ops.errors import UsageError
-from brainscore_ops.runbooks.quick_imports import without_iri_grammar
+from brainscore_ops.runbooks.quick_imports import without_unused_options
 
 SCRAP_MIME = "application/scrapbook.scrap."
 """How the kinds of output begin that carry scraps."""
@@ -31,7 +31,7 @@ def glue(name: str, value: object) -> None:
 
     :raises BadScrapError: for NaN and infinity, which scrapbook would turn into texts, and for what JSON has no form of
     """
-    with without_iri_grammar():
+    with without_unused_options():
         import scrapbook
 
     document = _as_json(value, name)

@@ -57,6 +57,9 @@ class Observer(Protocol):
     def cell_starts(self, index: int) -> None:
         """A code cell is about to be executed."""
 
+    def cell_runs(self, index: int) -> None:
+        """A cell still runs: told several times a second."""
+
     def cell_shows(self, index: int, text: str) -> None:
         """What a cell that still runs shows has changed."""
 
@@ -147,6 +150,7 @@ class _Session:
 
         def tell() -> None:
             nonlocal shown, tell_next
+            observer.cell_runs(index)
             if time.monotonic() > tell_next and (now := _shown_by(cell)) != shown:
                 shown, tell_next = now, time.monotonic() + SHOW_SECONDS
                 observer.cell_shows(index, shown)

@@ -16,7 +16,7 @@ from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.library_run import HASH_SEED
 from brainscore_ops.plugins.overlay import overlay
 from brainscore_ops.plugins.scoring import score_pair
-from brainscore_ops.scoring.locks import find_lock
+from brainscore_ops.scoring.lock_rows import find_lock
 from brainscore_ops.scoring.pair import environments_of, limits_of, sandbox_of
 from brainscore_ops.submissions.life import State
 from brainscore_ops.submissions.overlays import private_plugins

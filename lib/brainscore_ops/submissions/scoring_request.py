@@ -28,7 +28,7 @@ from brainscore_ops.scoring.attempt_rows import close_abandoned, enter_attempts,
 from brainscore_ops.scoring.classes import asked_by_plugins, choose_class
 from brainscore_ops.scoring.dispatch import Task, compute
 from brainscore_ops.scoring.existing import private_models, read_existing
-from brainscore_ops.scoring.locks import record_locks
+from brainscore_ops.scoring.lock_rows import record_locks
 from brainscore_ops.scoring.pair import PairOutcome, job_of
 from brainscore_ops.scoring.plan import ChangedPlugins, Pair, Plan, plan_pairs
 from brainscore_ops.scoring.progress import ScoringBoard

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.display import Shown, Table
-from brainscore_ops.runbooks.quick_imports import without_iri_grammar
+from brainscore_ops.runbooks.quick_imports import without_unused_options
 from brainscore_ops.runbooks.records import RecordChangedError, read_record
 from brainscore_ops.runbooks.scraps import SCRAP_MIME
 
@@ -149,7 +149,7 @@ def _changes(first: dict[str, Any], second: dict[str, Any]) -> tuple[Change, ...
 
 
 def _notebooks(first: Record, second: Record, *, colors: bool) -> str:
-    with without_iri_grammar():
+    with without_unused_options():
         import nbformat
         from nbdime.diffing.notebooks import diff_notebooks, set_notebook_diff_targets
         from nbdime.prettyprint import PrettyPrintConfig, pretty_print_notebook_diff

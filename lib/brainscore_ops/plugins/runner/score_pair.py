@@ -173,7 +173,7 @@ def installed_packages() -> dict[str, str]:
 
     ``importlib.metadata`` knows more forms than what uv and conda install, and takes longer to load than many a model.
     """
-    packages = {}
+    packages: dict[str, str] = {}
     for place in sys.path:
         for path in sorted(Path(place).glob("*.dist-info/METADATA")):
             said: dict[str, str] = {}

@@ -13,7 +13,7 @@ from brainscore_ops.runbooks.driver import DrivenRun, run_to_end, step_name
 from brainscore_ops.runbooks.error_cards import describe_error
 from brainscore_ops.runbooks.kernels import kernel_environment
 from brainscore_ops.runbooks.parameters import check_parameters, load_parameters_model
-from brainscore_ops.runbooks.quick_imports import without_iri_grammar
+from brainscore_ops.runbooks.quick_imports import without_unused_options
 from brainscore_ops.runbooks.records import METADATA
 from brainscore_ops.runbooks.runs import RunKind, StepState
 from brainscore_ops.runbooks.session import Bounds, Ending, StopRequest, execute_cells, failure_of_cell
@@ -95,7 +95,7 @@ def step_through(
             f"expected a run that failed, found {entry.id}, which {'succeeded' if entry.ended_at else 'still runs'}",
             remedy=f"`brainscore-ops show {entry.id}` says where its record is.",
         )
-    with without_iri_grammar():
+    with without_unused_options():
         import nbformat
     runbook = _runbook(code, entry)
     parameters = check_parameters(load_parameters_model(runbook.parameters), entry.parameters)

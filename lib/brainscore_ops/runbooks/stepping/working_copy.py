@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.display import printable
 from brainscore_ops.errors import Fault
-from brainscore_ops.runbooks.quick_imports import without_iri_grammar
+from brainscore_ops.runbooks.quick_imports import without_unused_options
 from brainscore_ops.runbooks.records import METADATA, write_record
 from brainscore_ops.runbooks.states import RunState
 
@@ -104,7 +104,7 @@ def write_working_copy(path: Path, notebook: NotebookNode, *, stopped_at: str, k
     :param stopped_at: the id of the cell to go to
     :param kernel: the name of the kernel that executes it
     """
-    with without_iri_grammar():
+    with without_unused_options():
         from nbformat.sign import NotebookNotary
     notebook.metadata.setdefault(METADATA, {})["session"] = {"stopped_at": stopped_at}
     notebook.metadata["kernelspec"] = {

@@ -139,7 +139,7 @@ def test_from_signing_up_to_the_score_and_back_out(portal, page):
     page.goto(portal.link(address, "Choose a new password"))
     page.get_by_label("Password").fill("another password of chance")
     page.get_by_role("button", name="Set the password").click()
-    page.get_by_text("You are signed in").wait_for()
+    page.get_by_text("You are signed in, and your password is set.").wait_for()
 
 
 def test_what_the_team_sees(portal, page):

@@ -100,6 +100,16 @@ class LibrarySettings(_Settings):
     """``owner/name`` on the forge."""
     domain: str
     """What Brain-Score's database calls the domain: ``vision``."""
+    private_repository: Annotated[str | None, Field(pattern=r"^[\w.-]+/[\w.-]+$")] = None
+    """``owner/name`` on the same forge of what is for its owners and the staff alone: only private plugins, laid over the library
+    to be tested and scored. Without one, private submissions are refused."""
+
+    @field_validator("private_repository")
+    @classmethod
+    def _is_another(cls, private: str | None, info: ValidationInfo) -> str | None:
+        if private is not None and private.casefold() == str(info.data.get("repository")).casefold():
+            raise ValueError("expected another repository than the library's own: everybody sees that one")
+        return private
 
 
 class AwsSettings(_Settings):

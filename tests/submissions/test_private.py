@@ -64,6 +64,18 @@ def test_it_is_scored_on_public_benchmarks_for_its_owner(house, private):
     assert "scored_alone" not in {pair.model for pair in everything.pairs}
 
 
+def test_a_public_benchmark_that_comes_later_is_a_matter_of_a_private_run(house, private):
+    number = private.merged(model_files("there_before"), BOB, public=False)
+    record(private, number, outcome)
+    assert scoring_request.missing_pairs(private.context, number) == 0
+    public = house.merged(benchmark_files("came_later", "Public2026-later"), ADA)
+    _, plan = planned(house, public)
+    assert "there_before" not in {pair.model for pair in plan.pairs}
+    assert scoring_request.missing_pairs(private.context, number) == 1
+    [pair] = planned(private, number)[1].pairs
+    assert (pair.model, pair.benchmark) == ("there_before", "Public2026-later")
+
+
 def test_public_models_meet_a_private_benchmark_for_its_owner(house, private):
     private.merged(model_files("adas_hidden_model"), ADA, public=False)
     private.merged(model_files("bobs_hidden_model"), BOB, public=False)

@@ -89,7 +89,7 @@ class Place:
                 file.writestr(member, content)
         return path
 
-    def accepted(self, files: dict[str, str]) -> int:
+    def accepted(self, files: dict[str, str], *, public: bool = True) -> int:
         """A submission after its intake, of which nobody was told."""
         received = intake.receive(
             self.context,
@@ -97,7 +97,7 @@ class Place:
             email="ada@example.org",
             submitter="Ada",
             name="a submission",
-            public=True,
+            public=public,
         )
         intake.accept(self.context, received, intake.validate(self.context, received))
         return received.submission

@@ -13,7 +13,8 @@ from brainscore_ops import reconcile
 from brainscore_ops.reconcile import survey
 from brainscore_ops.runbooks.ledger import DatabaseLedger
 from brainscore_ops.runbooks.runs import RunEntry, new_run_id
-from brainscore_ops.submissions import intake
+from brainscore_ops.submissions import intake, proposal
+from brainscore_ops.submissions.context import Context
 from brainscore_ops.submissions.plugin_tests import STATUS_CONTEXT, PluginTestsFailedError
 
 from .conftest import Place, metric, of_library
@@ -223,3 +224,19 @@ def test_an_event_runs_its_runbook_and_keeps_its_record(place: Place, tmp_path: 
     by_head = send("automerge_plugin-only_prs", repository=repository, sha=pull.head_sha)
     assert by_head.returncode == 3, "the gate refuses what failed"
     place.context.forge.close(pull.number)
+
+
+def test_what_is_private_is_looked_at_where_nobody_else_looks_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted = place.accepted(metric("private_accepted"), public=False)
+    submission = place.accepted(metric("private_proposed"), public=False)
+    prepared = proposal.prepare(place.context, submission)
+    proposal.propose(place.context, prepared)
+    number = proposal.open_pull_request(place.context, prepared).pull_request.number
+    found = {each.subject: each for each in survey(place.context, **DEFAULTS).findings}
+    assert found[f"submission {accepted}"].runbook == "create_pr"
+    proposed = found[f"private pull request {number}"]
+    assert (proposed.runbook, proposed.parameters) == ("test_plugins", {"pull_request": number, "private": True})
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    fresh = Context(deployment=place.deployment, database=place.context.database, run_id=None)
+    subjects = {each.subject for each in survey(fresh, **DEFAULTS).findings}
+    assert not subjects & {f"submission {accepted}", f"private pull request {number}"}

@@ -5,6 +5,7 @@ from sqlalchemy.exc import IntegrityError
 
 from brainscore_ops.database.brainscore_tables import BenchmarkType, Model
 from brainscore_ops.database.ops_tables import ScoreProvenance
+from brainscore_ops.forge.client import Person
 from brainscore_ops.plugins.archive import ArchiveRefusedError
 from brainscore_ops.plugins.catalogue import read_catalogue
 from brainscore_ops.plugins.layout import PluginKey
@@ -15,7 +16,9 @@ from brainscore_ops.submissions.context import Context, NoPrivateRepositoryError
 from brainscore_ops.submissions.life import find_life, timeline
 from brainscore_ops.submissions.pull_requests import follow
 
-from .conftest import ADA, BOB, House, benchmark_files, model_files, outcome, planned, record, rows
+from .conftest import ADA, BOB, WHEN, House, benchmark_files, model_files, outcome, planned, record, rows
+
+SOMEBODY = Person("Somebody", "somebody@example.org")
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +65,18 @@ def test_it_is_scored_on_public_benchmarks_for_its_owner(house, private):
     assert model.public is False
     everything = scoring_request.make_plan(house.context, scoring_request.find_target(house.context, None, ""))
     assert "scored_alone" not in {pair.model for pair in everything.pairs}
+
+
+def test_a_public_benchmark_that_comes_later_is_a_matter_of_a_private_run(house, private):
+    number = private.merged(model_files("there_before"), BOB, public=False)
+    record(private, number, outcome)
+    assert scoring_request.missing_pairs(private.context, number) == 0
+    public = house.merged(benchmark_files("came_later", "Public2026-later"), ADA)
+    _, plan = planned(house, public)
+    assert "there_before" not in {pair.model for pair in plan.pairs}
+    assert scoring_request.missing_pairs(private.context, number) == 1
+    [pair] = planned(private, number)[1].pairs
+    assert (pair.model, pair.benchmark) == ("there_before", "Public2026-later")
 
 
 def test_public_models_meet_a_private_benchmark_for_its_owner(house, private):
@@ -133,11 +148,32 @@ def test_it_becomes_public_by_an_ordinary_pull_request_and_nothing_is_scored_twi
     assert planned(house, pull)[1].pairs == ()
     assert record(house, pull, outcome) == begun.public_submission
     assert timeline(house.context.database, begun.public_submission).state == "scored"
+    commits = {(row.library_commit, row.private_commit) for row in rows(house, ScoreProvenance, model="coming_out")}
+    assert commits == {(house.main(), None)}
     ended = publication.finish(house.context, publication.begin(house.context, submission))
     assert ended.removal_sha == private.main()
     assert not [path for path in private.files(ended.removal_sha) if "coming_out" in path]
     assert publication.finish(house.context, publication.begin(house.context, submission)) == ended
     assert house.states(submission)[-3:] == ["publishing", "published", "published"]
+
+
+def test_a_publication_goes_on_wherever_it_was_killed(house, private):
+    number = private.merged(model_files("halfway"), ADA, public=False)
+    submission = record(private, number, outcome)
+    begun = publication.begin(house.context, submission)
+    pull = house.propose(begun.public_submission)
+    house.pass_tests(pull)
+    forge = house.context.forge
+    forge.squash_merge(pull, head_sha=forge.pull_request(pull).head_sha, title="halfway", message="")
+    [model] = rows(house, Model, name="halfway")
+    assert model.public is False  # killed before it recorded the merge
+    record(house, pull, outcome)
+    [model] = rows(house, Model, name="halfway")
+    assert model.public is True
+    private.context.forge.remove(["brainscore_example/models/halfway"], message="halfway", author=SOMEBODY, when=WHEN)
+    removed = private.main()  # killed before it recorded the removal
+    ended = publication.finish(house.context, publication.begin(house.context, submission))
+    assert (ended.state, ended.removal_sha, private.main()) == ("published", removed, removed)
 
 
 def test_what_the_public_library_does_not_take_stays_private(house, private):

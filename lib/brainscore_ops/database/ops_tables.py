@@ -161,7 +161,11 @@ class SubmissionLife(Base):
     updated_at: Mapped[Moment]
 
     submission: Mapped[Submission] = relationship()
-    publishes: Mapped[SubmissionLife | None] = relationship(remote_side=[submission_id])
+    publishes: Mapped[SubmissionLife | None] = relationship(remote_side=[submission_id], back_populates="carriers")
+    carriers: Mapped[list[SubmissionLife]] = relationship(
+        order_by="SubmissionLife.submission_id", back_populates="publishes"
+    )
+    """Of a private submission: those that carried it to the public library, or tried to."""
 
     @property
     def private(self) -> bool:

@@ -115,6 +115,25 @@ def record_outcomes(
     return Recorded(written=len(counting), replaced=len(replaced), not_replaced=len(kept))
 
 
+def settle_published(session: Session, code: LibraryCode, pairs: Sequence[Pair]) -> int:
+    """Scores that were computed in private and whose every input the public library holds now: have them name its commit.
+
+    Where the shared code has moved on meanwhile, a score goes on naming the two commits that it was computed from.
+
+    :param code: of the public library
+    :returns: how many
+    """
+    rows = _known(session, [pair.identity for pair in pairs]).values()
+    settled = [
+        row
+        for row in rows
+        if row.private_commit is not None and row.shared_digest == code.shared_by(row.model, row.benchmark)
+    ]
+    for row in settled:
+        row.library_commit, row.private_commit = code.commit, None
+    return len(settled)
+
+
 def moment_of(row: ScoreProvenance) -> str:
     """When an outcome was recorded, as :attr:`Pair.replaces` names it."""
     return row.recorded_at.isoformat()

@@ -58,7 +58,7 @@ class Context(Shown):
     @property
     def home(self) -> str:
         """What ``submission_life.library`` says of submissions to this repository."""
-        return self.library + PRIVATE if self.private else self.library
+        return self.homes[self.private]
 
     @property
     def homes(self) -> tuple[str, str]:

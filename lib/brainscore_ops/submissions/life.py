@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from brainscore_ops.database.ops_tables import Run, SubmissionEvent, SubmissionLife, now
+from brainscore_ops.database.ops_tables import PRIVATE, Run, SubmissionEvent, SubmissionLife, now
 from brainscore_ops.display import Badge, Code, Shown, Table
 from brainscore_ops.errors import OpsError, UsageError
 
@@ -262,7 +262,10 @@ def standing_since(life: SubmissionLife) -> datetime:
 
 def next_step(life: SubmissionLife) -> NextStep | None:
     """The runbook that takes the submission on; None where it has arrived, or waits for a person."""
-    published = life if life.private else life.publishes if life.state in SCORING_DONE else None
+    if life.private and life.state in {State.PUBLISHING, State.PUBLISHED}:
+        # It goes on with the one that carries it to the public library.
+        return None if life.removal_sha or not life.carriers else next_step(life.carriers[-1])
+    published = life.publishes if life.state in SCORING_DONE else None
     if published is not None and published.state == State.PUBLISHED and published.removal_sha is None:
         return NextStep("publish_submission", {"submission": published.submission_id})
     runbook = NEXT_RUNBOOK.get(State(life.state))
@@ -270,7 +273,17 @@ def next_step(life: SubmissionLife) -> NextStep | None:
         return None
     if runbook == "create_pr":
         return NextStep(runbook, {"submission": life.submission_id})
-    return NextStep(runbook, {"pull_request": life.pull_request, **({"private": True} if life.private else {})})
+    return NextStep(runbook, pull_request_parameters(life))
+
+
+def pull_request_parameters(life: SubmissionLife) -> dict[str, Any]:
+    """How runbooks are told of a submission's pull request: each of the library's repositories numbers its own."""
+    return {"pull_request": life.pull_request, **({"private": True} if life.private else {})}
+
+
+def home_of(package: str, *, private: bool) -> str:
+    """What ``submission_life.library`` says of submissions to a library's public, or private, repository."""
+    return package + PRIVATE if private else package
 
 
 def timeline(database: Database, submission: int) -> Timeline:

@@ -144,7 +144,8 @@ def record_merge(context: Context, pull_request: int, *, head_sha: str, merge_sh
         life = life_of_pull_request(session, context.home, pull_request, lock=True)
         if life is not None and (life.merge_sha is None or life.state in BEFORE_MERGE):
             life.base_sha, life.head_sha, life.merge_sha = base_sha, head_sha, merge_sha
-            move(session, life, State.MERGED, key=merge_sha, run_id=context.run_id)
+            said = "The plugins are in the private repository." if life.private else ""
+            move(session, life, State.MERGED, key=merge_sha, message=said, run_id=context.run_id)
             make_public(context, session, life)
     return Merged(pull_request, base_sha, head_sha, merge_sha)
 

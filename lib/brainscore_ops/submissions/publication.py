@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from brainscore_ops.database.brainscore_tables import BenchmarkType, Model, Submission
 from brainscore_ops.database.ops_tables import ScoreProvenance, SubmissionLife, now
@@ -98,16 +98,16 @@ def begin(context: Context, submission: int) -> Publication:
     :raises ArchiveRefusedError: the public library would not take it, with every problem
     """
     with context.database.session() as session:
-        life = find_life(session, submission)
+        life = find_life(session, submission, lock=True)
         _require_publishable(life)
-        if (known := _carrier(session, submission)) is not None:
-            _set_out(context, session, find_life(session, submission, lock=True), known)
+        if (known := _carrier(life)) is not None:
+            _set_out(context, session, life, known)
             return _publication(life, known)
     context = context.public_side
     archive = _pack(context.private_side, submission)
     with context.database.session() as session:
         life = find_life(session, submission, lock=True)  # whoever else begins waits here, and finds ours
-        carrier = _carrier(session, submission) or _enter(context, session, life, archive)
+        carrier = _carrier(life) or _enter(context, session, life, archive)
         _set_out(context, session, life, carrier)
         found = _publication(life, carrier)
     mail.deliver(context)
@@ -182,7 +182,7 @@ def make_public(context: Context, session: Session, carrier: SubmissionLife) -> 
         .where(ScoreProvenance.submission_id == life.submission_id)
         .values(submission_id=carrier.submission_id)
     )
-    move(session, life, State.PUBLISHED, key=carrier.merge_sha or "", run_id=context.run_id)
+    move(session, life, State.PUBLISHED, key=str(carrier.submission_id), run_id=context.run_id)
 
 
 def give_up(context: Context, session: Session, carrier: SubmissionLife, key: str) -> None:
@@ -208,10 +208,10 @@ def _require_publishable(life: SubmissionLife) -> None:
         )
 
 
-def _carrier(session: Session, submission: int) -> SubmissionLife | None:
-    """The public submission that carries a private one, and has not ended without a merge."""
-    query = select(SubmissionLife).where(SubmissionLife.publishes_id == submission, SubmissionLife.state.not_in(_ENDED))
-    return session.scalar(query.order_by(SubmissionLife.submission_id.desc()).limit(1))
+def _carrier(life: SubmissionLife) -> SubmissionLife | None:
+    """The public submission that carries a private one, unless it ended without a merge."""
+    newest = life.carriers[-1] if life.carriers else None
+    return None if newest is None or newest.state in _ENDED else newest
 
 
 def _set_out(context: Context, session: Session, life: SubmissionLife, carrier: SubmissionLife) -> None:
@@ -266,8 +266,7 @@ def _enter(context: Context, session: Session, life: SubmissionLife, archive: Ar
     )
     session.add(row)
     session.flush()
-    attempts = select(func.count()).where(SubmissionLife.publishes_id == life.submission_id)
-    key = f"{context.library}\npublication {session.scalar(attempts)} of {life.submission_id}"
+    key = f"{context.library}\npublication {len(life.carriers)} of {life.submission_id}"
     carrier = SubmissionLife(
         submission_id=row.id,
         submission=row,

@@ -38,6 +38,7 @@ from brainscore_ops.scoring.recording import (
     Origins,
     Recorded,
     record_outcomes,
+    settle_published,
 )
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import LIBRARY_ACCOUNT, find_or_create_user
@@ -299,7 +300,11 @@ def record(context: Context, target: Target, plan: Plan, report: ScoringReport) 
     models and benchmarks say of themselves.
     """
     outcomes = dict(zip((pair.identity for pair in plan.pairs), report.pairs, strict=True))
-    metadata = _metadata(context, target, plan, read_code(context, plan.library_commit))
+    code = read_code(context, plan.library_commit)
+    metadata = _metadata(context, target, plan, code)
+    if not context.private:
+        with context.database.lock(RECORDING_LOCK), context.database.session() as session:
+            settle_published(session, code, plan.known)
     return record_all(context, plan.library_commit, plan.pairs, outcomes, target.submission, metadata)
 
 

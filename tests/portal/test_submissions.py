@@ -11,6 +11,7 @@ from tests.portal.visitors import PASSWORD, Portal, Visitor
 
 from brainscore_ops.database.brainscore_tables import Model
 from brainscore_ops.database.ops_tables import Run, SubmissionEvent, SubmissionLife
+from brainscore_ops.queue.jobs import jobs
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.submissions.life import IN_WORDS, State
 
@@ -72,6 +73,20 @@ def test_a_private_submission_is_not_there_for_others(portal):
     assert member.get(page).status_code == 200
     assert portal.visitor().get(page).status_code == portal.member().get(page).status_code == 404
     assert portal.visitor().get("/submissions/999999").text == portal.visitor().get(page).text
+
+
+def test_private_code_is_published_by_its_owner_and_its_scores_are_not_shown_before(portal):
+    member, other = portal.member(), portal.member()
+    found = submitted(portal, member, public="no")
+    page = f"/submissions/{found}"
+    assert member.submit(f"{page}/publish", page="/account").status_code == 403
+    with portal.database.session() as session:
+        session.get_one(SubmissionLife, found).state = State.SCORED
+    assert member.submit(f"{page}/visibility", page="/account", public="yes").status_code == 403
+    assert other.submit(f"{page}/publish", page="/account").status_code == 403
+    assert "Publish code and scores" in member.get(page).text
+    assert member.submit(f"{page}/publish", page=page).status_code == 303
+    assert "publish_submission" in [job.runbook for job in jobs(portal.deployment, subject=f"submission {found}")]
 
 
 def test_my_submissions_are_mine(portal):

@@ -13,7 +13,7 @@ from brainscore_ops.plugins.archive import ArchiveRefusedError
 from brainscore_ops.portal import quota, rate_limits, submission_views
 from brainscore_ops.portal.errors import BadRequestError, TooLargeError
 from brainscore_ops.portal.handlers import PortalHandler, status_of
-from brainscore_ops.portal.submitting import Arrived, set_visibility, submit, try_again
+from brainscore_ops.portal.submitting import Arrived, publish, set_visibility, submit, try_again
 from brainscore_ops.portal.uploads import Upload
 from brainscore_ops.submissions.intake import VisibilityError
 
@@ -189,6 +189,20 @@ class SubmissionVisibility(PortalHandler):
         self.redirect(f"/submissions/{number}?said={'public' if public else 'hidden'}", status=303)
 
 
+class SubmissionPublish(PortalHandler):
+    """A private submission becomes public, code and scores."""
+
+    async def post(self, number: str) -> None:
+        person = self.signed_in("account")
+
+        def ask() -> None:
+            with self.database.session() as session:
+                publish(session, self.deployment, person, int(number))
+
+        await self.in_thread(ask)
+        self.redirect(f"/submissions/{number}?said=publishing", status=303)
+
+
 class SubmissionAgain(PortalHandler):
     """Once more what failed by our fault."""
 
@@ -208,6 +222,7 @@ SAID = {
     "known": "You sent this archive before: this is where it stands.",
     "public": "Everybody sees the scores now.",
     "hidden": "You and the Brain-Score team alone see the scores now.",
+    "publishing": "It will be proposed to the public library. With the merge, code and scores are public.",
     "again": "It will be tried again.",
 }
 
@@ -217,5 +232,6 @@ ROUTES: list[tuple[str, type[PortalHandler]]] = [
     (r"/submissions", Submissions),
     (rf"/submissions/{_N}", SubmissionPage),
     (rf"/submissions/{_N}/visibility", SubmissionVisibility),
+    (rf"/submissions/{_N}/publish", SubmissionPublish),
     (rf"/submissions/{_N}/again", SubmissionAgain),
 ]

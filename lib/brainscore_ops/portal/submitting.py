@@ -13,7 +13,7 @@ from brainscore_ops.portal import quota
 from brainscore_ops.portal.errors import NotAllowedError
 from brainscore_ops.submissions.context import Context
 from brainscore_ops.submissions.intake import Accepted, Received, accept, receive, validate
-from brainscore_ops.submissions.life import DEADLINE_PASSED, State, find_life, next_step
+from brainscore_ops.submissions.life import DEADLINE_PASSED, SCORING_DONE, State, find_life, next_step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,8 @@ def try_again(session: Session, deployment: Deployment, person: Person, submissi
 def _again(life: SubmissionLife) -> tuple[str, dict[str, Any]] | None:
     """The runbook that tries the same once more, from a state that a submission does not leave by itself."""
     if State(life.state) in _AGAIN and life.pull_request is not None:
-        return _AGAIN[State(life.state)], {"pull_request": life.pull_request}
+        private = {"private": True} if life.private else {}
+        return _AGAIN[State(life.state)], {"pull_request": life.pull_request, **private}
     if life.state == State.CLOSED and life.reason_code == DEADLINE_PASSED and life.archive_path:
         return "intake", intake_parameters(life, life.archive_path)
     return None
@@ -134,10 +135,30 @@ def set_visibility(session: Session, person: Person, submission: int, *, public:
     life = find_life(session, submission, lock=True)
     if not (person.viewer.owns(life) or person.viewer.sees_everything):
         raise NotAllowedError("expected a submission of yours")
+    if public and life.private and life.state != State.PUBLISHED:
+        raise NotAllowedError(
+            "The scores of private code are for its owner.", remedy="Publish the submission: code and scores together."
+        )
     models = models_of(session, life)
     for model in models:
         model.public = public
     return len(models)
+
+
+def can_publish(life: SubmissionLife) -> bool:
+    """Whether a submission is private, and far enough to be brought into the public library."""
+    return life.private and life.state in SCORING_DONE
+
+
+def publish(session: Session, deployment: Deployment, person: Person, submission: int) -> None:
+    """Ask the queue to bring a private submission into the public library, by a pull request like any other.
+
+    :raises NotAllowedError: it is not theirs, or there is nothing to publish (yet)
+    """
+    life = find_life(session, submission)
+    if not (person.viewer.owns(life) or person.viewer.sees_everything) or not can_publish(life):
+        raise NotAllowedError("expected a private submission of yours that was scored")
+    _enqueue(deployment, session, "publish_submission", {"submission": submission}, f"web:{person.email}")
 
 
 def models_of(session: Session, life: SubmissionLife) -> list[Model]:

@@ -26,7 +26,7 @@ from brainscore_ops.runbooks.ledger import mark_lost
 from brainscore_ops.runbooks.signals import stop_runs_of_threads
 from brainscore_ops.runbooks.states import RunState
 from brainscore_ops.scores.leaderboard import leaderboard
-from brainscore_ops.scores.page import published_revision
+from brainscore_ops.scores.publication import published_revision
 from brainscore_ops.submissions.life import State
 from brainscore_ops.submissions.plugin_tests import STATUS_CONTEXT
 from brainscore_ops.submissions.pull_requests import follow

@@ -8,14 +8,17 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 
 from brainscore_ops.errors import Fault
 from brainscore_ops.plugins.environment import (
+    Environment,
     EnvironmentBuildError,
     EnvironmentStore,
     EnvironmentUnavailableError,
@@ -144,6 +147,69 @@ class TestRefusing:
         with pytest.raises(EnvironmentUnavailableError) as caught:
             EnvironmentStore(tmp_path / "store", sandbox=sandbox).ensure(Requirements("", ()))
         assert "s3cret" not in str(caught.value.as_dict())
+
+
+class LateRegistry:
+    """A registry that tells of its release, as of one that may be remembered for long, only when it was asked often enough."""
+
+    def __init__(self, folder: Path, unaware: int) -> None:
+        wheel(folder, "late", {"late.py": "HERE = True"})
+        content = (folder / "late-1.0-py3-none-any.whl").read_bytes()
+        self.hash = hashlib.sha256(content).hexdigest()
+        self.asked = 0
+        late = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = content
+                if self.path == "/simple/late/":
+                    late.asked += 1
+                    body = b'<a href="/late-1.0-py3-none-any.whl">late-1.0-py3-none-any.whl</a>'
+                    body = b"" if late.asked <= unaware else body
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Type", "text/html" if self.path.endswith("/") else "application/zip")
+                self.send_header("Cache-Control", "max-age=600")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None: ...
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/simple"
+
+    def __enter__(self) -> LateRegistry:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,)).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class TestARegistryThatDoesNotKnowWhatWasLocked:
+    def made(self, registry, bare_environment, tmp_path, sandbox, monkeypatch) -> Environment:
+        monkeypatch.setattr("brainscore_ops.plugins.registry._PAUSES_BEFORE_RELEASE_IS_GONE", (0.1, 0.2))
+        for name, value in {"UV_DEFAULT_INDEX": registry.url, "UV_CACHE_DIR": str(tmp_path / "cache")}.items():
+            monkeypatch.setenv(name, value)
+        first_line = bare_environment.lock.splitlines()[0]
+        lock = f"{first_line}\nlate==1.0 \\\n    --hash=sha256:{registry.hash}\n"
+        return EnvironmentStore(tmp_path / "store", sandbox=sandbox).environment_from_lock(lock)
+
+    def test_it_may_know_it_a_moment_later(self, bare_environment, tmp_path, sandbox, monkeypatch):
+        with LateRegistry(tmp_path, unaware=2) as registry:
+            made = self.made(registry, bare_environment, tmp_path, sandbox, monkeypatch)
+        assert run(sandbox, made, "import late; print(late.HERE)").stdout == "True\n"
+
+    def test_a_release_that_stays_away_is_not_the_submitters_fault(
+        self, bare_environment, tmp_path, sandbox, monkeypatch
+    ):
+        with (
+            LateRegistry(tmp_path, unaware=99) as registry,
+            pytest.raises(EnvironmentUnavailableError, match=r"no longer has .*late==1\.0") as caught,
+        ):
+            self.made(registry, bare_environment, tmp_path, sandbox, monkeypatch)
+        assert (caught.value.code, caught.value.exit_code, registry.asked) == ("release-gone", 4, 3)
 
 
 SETUP = """

@@ -462,7 +462,8 @@ class TestNothingStaysBehind:
             inside(f"import time; print('{marker}', flush=True); time.sleep(600)", on_line=fail)
         assert [one for one in psutil.process_iter(["cmdline"]) if marker in " ".join(one.info["cmdline"] or [])] == []
 
-    def test_when_the_parent_is_killed(self, tmp_path):
+    @pytest.mark.parametrize("after", [0, 0.01, 0.02, 0.05, 0.1, 1])
+    def test_when_the_parent_is_killed(self, after):
         marker = f"{time.time_ns()}"
         program = f"""
             import sys
@@ -476,8 +477,9 @@ class TestNothingStaysBehind:
         try:
             end = time.monotonic() + 10
             while not processes_with(f"600.{marker}") and time.monotonic() < end:
-                time.sleep(0.05)
+                time.sleep(0.005)
             assert processes_with(f"600.{marker}")
+            time.sleep(after)  # from the moment when bubblewrap begins, until the command has begun
         finally:
             parent.kill()
             parent.wait()

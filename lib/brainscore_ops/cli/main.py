@@ -17,6 +17,7 @@ from brainscore_ops.errors import OpsError, UsageError
 
 # Each command is imported when it is used, so that one that needs little starts at once.
 COMMANDS = {
+    "accounts": ("accounts", "accounts"),
     "approve": ("plans", "approve"),
     "catalog": ("library", "catalog"),
     "changes": ("library", "changes"),
@@ -32,6 +33,7 @@ COMMANDS = {
     "run": ("run", "run"),
     "runs": ("runs", "runs"),
     "scores": ("scores", "scores"),
+    "serve": ("serve", "serve"),
     "show": ("runs", "show"),
     "status": ("submissions", "status"),
     "submit": ("submissions", "submit"),

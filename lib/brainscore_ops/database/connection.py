@@ -88,14 +88,15 @@ class Database:
         self._renewing = threading.Lock()
 
     @classmethod
-    def of(cls, deployment: Deployment) -> Database:
+    def of(cls, deployment: Deployment, *, patience: float | None = None) -> Database:
         """The database whose secret the deployment names. It is not connected to where it says that it is another tier's.
 
+        :param patience: seconds for which it is waited for when it goes away after it has answered once
         :raises SecretError: where the secret is missing, or not for this deployment
         """
         name = deployment.database.secret
         secret = resolve_secret(deployment, name, DatabaseSecret)
-        database = cls(secret, secret_name=name, connect_seconds=deployment.database.connect_seconds)
+        database = cls(secret, patience=patience, secret_name=name, connect_seconds=deployment.database.connect_seconds)
         event.listen(database.engine, "connect", lambda connection, _: refuse_foreign(connection, deployment.tier))
         return database
 

@@ -391,3 +391,23 @@ class ScoreAttempt(Base):
     peak_memory_bytes: Mapped[int | None] = mapped_column(BigInteger)
     run_id: Mapped[str | None] = mapped_column(String(100))
     """The run of ``score_pair`` that is its record."""
+
+
+class JobAttempt(Base):
+    """One attempt at a job of the queue. The jobs themselves stand in the tables of the queue's library, procrastinate."""
+
+    __tablename__ = "job_attempt"
+
+    job_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Of ``procrastinate_jobs``. No foreign key: those tables are the library's, which may remake them."""
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """From 1."""
+    host: Mapped[Word]
+    process: Mapped[int]
+    started_at: Mapped[Moment]
+    ended_at: Mapped[Moment | None]
+    """NULL while it goes on, and for ever where its worker died."""
+    run_id: Mapped[str | None] = mapped_column(String(100), index=True)
+    exit_code: Mapped[int | None]
+    reason_code: Mapped[Word | None]
+    reason: Mapped[Prose | None]

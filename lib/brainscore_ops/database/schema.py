@@ -38,7 +38,13 @@ MIGRATION_LOCK = "migrate"
 BRAINSCORE_REVISION = "0001"
 """Brain-Score's own schema, before this system added anything."""
 
-COMPARISON: dict[str, Any] = {"autogenerate_plugins": ["alembic.autogenerate.*", "~alembic.autogenerate.comments"]}
+LIBRARY_TABLES = "procrastinate_"
+"""How the names of tables begin that a library brings and no model describes."""
+
+COMPARISON: dict[str, Any] = {
+    "autogenerate_plugins": ["alembic.autogenerate.*", "~alembic.autogenerate.comments"],
+    "include_name": lambda name, kind, _: not (kind == "table" and name.startswith(LIBRARY_TABLES)),
+}
 """How a database is compared with the models: comments are the migrations' own marks."""
 
 UPGRADE, DOWNGRADE = "upgrade", "downgrade"

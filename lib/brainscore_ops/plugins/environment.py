@@ -542,8 +542,7 @@ class EnvironmentStore:
         everything.write_text("\n".join([packages, *lines]) + "\n")
         # All at once: uv asks an environment's Python who it is, and once something is installed in there, a '.pth' file
         # of a stranger would be run by that.
-        self._registry.uv(
-            "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+        self._registry.install_locked(
             *(self._for_python(python) if lock.conda else ["--python", str(path / "bin" / "python")]),
             *target, "-r", str(everything),
         )  # fmt: skip

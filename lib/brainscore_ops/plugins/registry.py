@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import subprocess
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _UV_SECONDS = 1800
+_PAUSES_BEFORE_RELEASE_IS_GONE = (1.0, 4.0, 15.0)
 _MAX_SOURCE_RELEASE_BYTES = 256 * 1024**2
 _SOURCE_RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.(tar\.gz|tgz|tar\.bz2|tar\.xz|zip)")
 
@@ -104,6 +106,33 @@ class Registry:
         if done.returncode:
             raise _failure(done.stderr)
         return done.stdout
+
+    def install_locked(self, *arguments: str) -> None:
+        """Install exact versions, whose files have the digests that they were locked with.
+
+        A registry's answers come from many machines, which do not learn of a release at the same moment: what one listed
+        when the lock was made, another may not know for some seconds more. So it is asked again, past uv's cache.
+
+        :raises EnvironmentUnavailableError: the registry could not be reached, or lacks what it had
+        """
+        command = ["pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:", *arguments]
+        refresh: list[str] = []
+        for pause in (*_PAUSES_BEFORE_RELEASE_IS_GONE, None):
+            try:
+                self.uv(*command, *refresh)
+            except EnvironmentBuildError as error:
+                if pause is None:
+                    raise EnvironmentUnavailableError(
+                        f"The registry no longer has what the lock names: {end_of(error.message, 1000)}",
+                        remedy="Run this again later. If the release was withdrawn for good, what rests on it can only be "
+                        "scored anew, in an environment that is resolved now.",
+                        code="release-gone",
+                        log=error.log,
+                    ) from error
+                refresh = ["--refresh"]
+                time.sleep(pause)
+            else:
+                return
 
     @property
     def cache(self) -> Path | None:

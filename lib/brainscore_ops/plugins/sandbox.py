@@ -65,7 +65,10 @@ _SETUP_SECONDS = 60.0
 
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/ld.so.cache", "/etc/alternatives")
 _NETWORK_FILES = ("/etc/resolv.conf", "/etc/ssl", "/etc/pki", "/etc/ca-certificates")
-_BWRAP_OPTIONS = ("--size", "--disable-userns", "--json-status-fd", "--block-fd")
+_BWRAP_OPTIONS = ("--size", "--disable-userns", "--json-status-fd")
+# Where whoever started the sandbox dies before the line comes, nothing begins: bubblewrap has had no time yet to tie its life
+# to theirs, and its own --block-fd lets go when nobody is left to write.
+_WAIT_AT_GATE = 'read -r _ && exec "$@" </dev/null'
 _MEMORY_FOLDERS = ("/tmp", "/dev/shm", HOME)  # noqa: S108 - these are the sandbox's own
 
 
@@ -200,7 +203,8 @@ class _Job:
     status_fd: int | None = None
     """Where bubblewrap writes which process is the sandbox's first, and how the command ended."""
     gate_fd: int = -1
-    """A byte written here starts the command, which waits for it in the finished sandbox."""
+    """A line written here starts the command, which waits for it in the finished sandbox."""
+    stdin: int = subprocess.DEVNULL
     mark: str = ""
     """A folder that nothing else has, at the root of the finished sandbox."""
 
@@ -248,11 +252,11 @@ def _in_bubblewrap(
         gate, gate_fd = os.pipe()
         for fd in (gate, gate_fd):
             files.callback(os.close, fd)
-        arguments += ["--block-fd", str(gate), "--", *_limited(command, limits, alone=True)]
+        arguments += ["--", "/bin/sh", "-c", _WAIT_AT_GATE, "sh", *_limited(command, limits, alone=True)]
         if os.geteuid() == 0:
             arguments = _as_ordinary_user(arguments, shown)
         variables = _harmless_variables(HOME, _MEMORY_FOLDERS[0])
-        yield _Job(arguments, "/", variables, (*fds, gate), status_fd, gate_fd, mark)
+        yield _Job(arguments, "/", variables, tuple(fds), status_fd, gate_fd, mark=mark, stdin=gate)
 
 
 def _to_bind(readonly: Sequence[Path]) -> list[Path]:
@@ -401,7 +405,7 @@ class _Run:
         self._cpu_seconds = 0.0
         self._process = subprocess.Popen(
             job.command,
-            stdin=subprocess.DEVNULL,
+            stdin=job.stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=dict(environment),
@@ -440,7 +444,7 @@ class _Run:
                 first = self._status().get("child-pid")
                 if first and (folders := _folders_inside(first, self._job.mark, places)):
                     self._folders = folders
-                    os.write(self._job.gate_fd, b"x")
+                    os.write(self._job.gate_fd, b"\n")
                     return
                 if time.monotonic() - self._began > _SETUP_SECONDS:
                     raise SandboxBrokenError(f"Bubblewrap did not set the sandbox up within {_SETUP_SECONDS:g} s.")

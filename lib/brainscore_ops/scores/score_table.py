@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Select, Subquery, and_, func, literal, null, select, union_all
+from sqlalchemy import BigInteger, Select, Subquery, and_, cast, func, null, select, text, union_all
 from sqlalchemy.orm import Session
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, Score
@@ -15,6 +16,8 @@ from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.scores.columns import FAILED, SCORED, SCORES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from brainscore_ops.database.connection import Database
@@ -40,8 +43,16 @@ def score_table(
     import pandas as pd
 
     with nullcontext(source) if isinstance(source, Session) else source.session() as session:
-        rows = session.execute(_outcomes(domain, viewer=viewer, superseded=superseded)).all()
-    table = pd.DataFrame.from_records([tuple(row) for row in rows], columns=list(COLUMNS))
+        read_quickly(session)
+        outcomes = _frame(
+            session, counting_outcomes(*_OF_OUTCOME, "place", superseded=superseded, domain=domain, viewer=viewer)
+        )
+        models = _frame(session, _models(domain))
+        benchmarks = _frame(session, _versions(domain))
+    table = outcomes.merge(models, on="model_id").merge(benchmarks, on="benchmark_id")
+    for name in ("ceiling", "ceiling_error"):
+        table[name] = table[name].astype("float64").fillna(table[f"{name}_of_benchmark"].astype("float64"))
+    table["public"] = table["open"] & table["visible"]
     numbers = [name for name, dtype in COLUMNS.items() if dtype == "float64"]
     # Whatever an old database holds: a number that is not finite is none.
     table[numbers] = table[numbers].astype("float64").replace([math.inf, -math.inf], math.nan)
@@ -49,53 +60,82 @@ def score_table(
     for column in ("reason", "reason_code", "fault"):
         table.loc[table["state"] == SCORED, column] = None
     table["computed_at"] = pd.to_datetime(table["computed_at"], utc=True)
-    return table.astype(COLUMNS)
+    table["version"] = table["version"].astype("Int64")
+    table = table.sort_values(["model", "benchmark", "version", "model_id", "benchmark_id", "place"], ignore_index=True)
+    return table[list(COLUMNS)].astype(COLUMNS)
 
 
-def _outcomes(domain: str, *, viewer: Viewer, superseded: bool) -> Select[Any]:
+def read_quickly(session: Session) -> None:
+    """Let this transaction sort all outcomes in memory; what a query is estimated to cost is far off for them."""
+    session.execute(text("SET LOCAL work_mem = '64MB'"))
+    session.execute(text("SET LOCAL jit = off"))
+
+
+_OF_OUTCOME = (
+    "model_id", "benchmark_id", "value", "raw", "ceiled", "error", "ceiling", "ceiling_error", "reason", "reason_code", "fault",
+    "computed_at", "identity", "model_digest", "benchmark_digest", "library_commit", "environment", "seed", "run", "score_id",
+)  # fmt: skip
+
+
+def counting_outcomes(
+    *columns: str,
+    domain: str,
+    viewer: Viewer = PUBLIC,
+    superseded: bool = False,
+    models: Sequence[int] | None = None,
+) -> Select[Any]:
+    """The outcomes that count, in no order: for each model and version of a benchmark the newest; a failure that the
+    infrastructure is to blame for only where there is nothing else.
+
+    :param columns: of an outcome: those of :data:`COLUMNS` that are not the model's or the benchmark's; ``microseconds``
+        (``computed_at`` as a number, since 1970); ``place`` (1 for what counts)
+    :param superseded: also the outcomes which others took the place of
+    :param models: rows of ``brainscore_model``: only theirs, which is quick where they are few
+    """
     outcome = _ranked_outcomes()
-    benchmark, instance = BenchmarkType, BenchmarkInstance
-    public = and_(Model.public, benchmark.visible)
-    columns: dict[str, Any] = {
-        "model": Model.name,
-        "benchmark": benchmark.identifier,
-        "version": instance.version,
-        "parent": benchmark.parent_id,
-        "value": outcome.c.value,
-        "raw": outcome.c.raw,
-        "ceiled": outcome.c.ceiled,
-        "error": outcome.c.error,
-        "ceiling": func.coalesce(outcome.c.ceiling, instance.ceiling),
-        "ceiling_error": func.coalesce(outcome.c.ceiling_error, instance.ceiling_error),
-        "state": literal(""),  # follows from the value
-        "reason": outcome.c.reason,
-        "reason_code": outcome.c.reason_code,
-        "fault": outcome.c.fault,
-        "computed_at": outcome.c.computed_at,
-        "public": public,
-        "identity": outcome.c.identity,
-        "model_digest": outcome.c.model_digest,
-        "benchmark_digest": outcome.c.benchmark_digest,
-        "library_commit": outcome.c.library_commit,
-        "environment": outcome.c.environment,
-        "seed": outcome.c.seed,
-        "run": outcome.c.run,
-        "score_id": outcome.c.score_id,
-        "model_id": Model.id,
-        "benchmark_id": instance.id,
+    places: dict[str, Any] = {
+        **outcome.c,
+        "microseconds": cast(func.extract("epoch", outcome.c.computed_at) * 1_000_000, BigInteger),
     }
     statement = (
-        select(*(columns[name].label(name) for name in COLUMNS))
-        .select_from(outcome)
+        select(*(places[name].label(name) for name in columns))
         .join(Model, Model.id == outcome.c.model_id)
-        .join(instance, instance.id == outcome.c.benchmark_id)
-        .join(benchmark, benchmark.identifier == instance.benchmark_type_id)
-        .where(Model.domain == domain, benchmark.domain == domain, viewer.sees_score())
-        .order_by(Model.name, benchmark.identifier, instance.version, Model.id, instance.id, outcome.c.place)
+        .join(BenchmarkInstance, BenchmarkInstance.id == outcome.c.benchmark_id)
+        .join(BenchmarkType, BenchmarkType.identifier == BenchmarkInstance.benchmark_type_id)
+        .where(Model.domain == domain, BenchmarkType.domain == domain, viewer.sees_score())
     )
-    if not superseded:
-        statement = statement.where(outcome.c.place == 1)
-    return statement
+    if models is not None:
+        # On the column that outcomes are ranked within: it reaches the tables before anything is sorted.
+        statement = statement.where(outcome.c.model_id.in_(models))
+    return statement if superseded else statement.where(outcome.c.place == 1)
+
+
+def _frame(session: Session, statement: Select[Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    columns = [column.name for column in statement.selected_columns]
+    return pd.DataFrame.from_records([tuple(row) for row in session.execute(statement)], columns=columns)
+
+
+def _models(domain: str) -> Any:
+    columns = (Model.id.label("model_id"), Model.name.label("model"), Model.public.label("open"))
+    return select(*columns).where(Model.domain == domain)
+
+
+def _versions(domain: str) -> Any:
+    return (
+        select(
+            BenchmarkInstance.id.label("benchmark_id"),
+            BenchmarkType.identifier.label("benchmark"),
+            BenchmarkInstance.version,
+            BenchmarkType.parent_id.label("parent"),
+            BenchmarkInstance.ceiling.label("ceiling_of_benchmark"),
+            BenchmarkInstance.ceiling_error.label("ceiling_error_of_benchmark"),
+            BenchmarkType.visible,
+        )
+        .join(BenchmarkType, BenchmarkType.identifier == BenchmarkInstance.benchmark_type_id)
+        .where(BenchmarkType.domain == domain)
+    )
 
 
 def _ranked_outcomes() -> Subquery:
@@ -179,3 +219,42 @@ def _failures_without_score() -> Any:
         .join(Model, Model.name == source.model)
         .where(source.score_id.is_(None), source.state == FAILED)
     )
+
+
+def score_records(
+    session: Session, *, domain: str, models: Sequence[int], viewer: Viewer = PUBLIC, benchmark: str = ""
+) -> list[dict[str, Any]]:
+    """The rows of :func:`score_table` of some models, as JSON has them; quick where those are few, and without pandas.
+
+    :param models: rows of ``brainscore_model``
+    :param benchmark: only on this one
+    """
+    read_quickly(session)
+    counting = counting_outcomes(*_OF_OUTCOME, domain=domain, viewer=viewer, models=models)
+    named = {row.model_id: row for row in session.execute(_models(domain).where(Model.id.in_(models)))}
+    versions = {row.benchmark_id: row for row in session.execute(_versions(domain))}
+    records = []
+    for outcome in session.execute(counting):
+        version, model = versions[outcome.benchmark_id], named[outcome.model_id]
+        if benchmark and version.benchmark != benchmark:
+            continue
+        record = {
+            **outcome._mapping,
+            "model": model.model,
+            "benchmark": version.benchmark,
+            "version": version.version,
+            "parent": version.parent,
+            "public": model.open and version.visible,
+            "computed_at": outcome.computed_at and outcome.computed_at.astimezone(UTC).isoformat(),
+        }
+        for name in ("ceiling", "ceiling_error"):
+            if record[name] is None:
+                record[name] = getattr(version, f"{name}_of_benchmark")
+        for name, dtype in COLUMNS.items():
+            if dtype == "float64" and record[name] is not None and not math.isfinite(record[name]):
+                record[name] = None
+        record["state"] = FAILED if record["value"] is None else SCORED
+        if record["state"] == SCORED:
+            record |= {"reason": None, "reason_code": None, "fault": None}
+        records.append({name: record[name] for name in COLUMNS})
+    return sorted(records, key=lambda each: (each["model"], each["benchmark"], each["version"] or 0))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -345,6 +347,21 @@ class SnapshotSettings(_Settings):
     """Whether restoring over the database needs the deployment's name typed as a parameter, also where its tier does not ask."""
 
 
+class PortalSettings(_Settings):
+    """The website."""
+
+    session_days: Annotated[float, Field(gt=0)] = 14
+    """After which a browser that was signed in is so no longer."""
+    quota: Annotated[int, Field(ge=0)] = 10
+    """How many submissions somebody may make in ``quota_days``: those that were accepted, without those that failed by our fault.
+    The column ``account.quota`` says otherwise for one person."""
+    quota_days: Annotated[float, Field(gt=0)] = 30
+    upload_seconds: PositiveSeconds = 1800
+    """How long an upload may take."""
+    trusted_proxies: tuple[Annotated[str, AfterValidator(lambda text: str(ip_network(text)))], ...] = ()
+    """Whose ``X-Forwarded-For`` is believed: addresses or networks (``127.0.0.1``, ``10.0.0.0/8``)."""
+
+
 class Deployment(_Settings):
     """Everything that differs between two installations of this system."""
 
@@ -367,6 +384,7 @@ class Deployment(_Settings):
     """While one of them drifts, nothing is published."""
     runs: RunSettings = RunSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
+    portal: PortalSettings = PortalSettings()
     workspace: Workspace
 
     @property

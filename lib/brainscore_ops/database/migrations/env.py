@@ -4,13 +4,19 @@ connection it writes the SQL that it would run.
 
 from alembic import context
 
-from brainscore_ops.database import ops_tables  # noqa: F401 - defines the tables
+from brainscore_ops.database import account_tables, ops_tables  # noqa: F401 - define the tables
 from brainscore_ops.database.brainscore_tables import Base
 from brainscore_ops.database.schema import COMPARISON
 
 connection = context.config.attributes.get("connection")
 if connection is None:
-    context.configure(dialect_name="postgresql", target_metadata=Base.metadata, literal_binds=True)
+    # Named parameters: a per cent sign in the SQL stands for itself.
+    context.configure(
+        dialect_name="postgresql",
+        dialect_opts={"paramstyle": "named"},
+        target_metadata=Base.metadata,
+        literal_binds=True,
+    )
 else:
     context.configure(connection=connection, target_metadata=Base.metadata, compare_type=True, **COMPARISON)
 with context.begin_transaction():

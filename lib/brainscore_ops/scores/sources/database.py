@@ -12,7 +12,7 @@ from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.scores.attempts_table import canaries_table, runs_table
 from brainscore_ops.scores.benchmark_tree import walk
 from brainscore_ops.scores.columns import BENCHMARKS, MODELS
-from brainscore_ops.scores.leaderboard import ceilings_of, model_facts, read_tree, with_ceiling
+from brainscore_ops.scores.leaderboard import model_facts, read_tree, with_ceiling
 from brainscore_ops.scores.score_history import history_table
 from brainscore_ops.scores.score_table import score_table
 from brainscore_ops.settings import load_deployment
@@ -83,7 +83,7 @@ def benchmarks_table(tree: tuple[Node, ...], scores: pd.DataFrame) -> pd.DataFra
     :param scores: benchmarks that say no ceiling have that of their newest score
     """
     newest = {node.identifier: node.instance_id for _, node in walk(tree)}
-    ceilings = ceilings_of(scores[scores["benchmark_id"] == scores["benchmark"].map(newest)])
+    ceilings = _ceilings(scores[scores["benchmark_id"] == scores["benchmark"].map(newest)])
     rows = []
     for path, node in walk(tree):
         row: dict[str, Any] = {
@@ -92,17 +92,25 @@ def benchmarks_table(tree: tuple[Node, ...], scores: pd.DataFrame) -> pd.DataFra
             "order": node.order,
         }
         if node.benchmark is not None:
-            known = with_ceiling(node.benchmark, ceilings)
+            known = with_ceiling(node.benchmark, ceilings.get(node.identifier))
             row |= {"version": known.version, "ceiling": known.ceiling, "ceiling_error": known.ceiling_error,
                     "reference": known.reference or None, "url": known.url or None}  # fmt: skip
         rows.append(row)
     return BENCHMARKS.typed(pd.DataFrame.from_records(rows, columns=list(BENCHMARKS.dtypes)))
 
 
+def _ceilings(scores: pd.DataFrame) -> dict[str, tuple[float, float | None]]:
+    """The ceilings that the scores were computed with, the newest of each benchmark."""
+    known = scores[scores["ceiling"].notna()].sort_values("computed_at", kind="stable")
+    columns = (known["benchmark"], known["ceiling"], known["ceiling_error"])
+    return {benchmark: (ceiling, error) for benchmark, ceiling, error in zip(*columns, strict=True)}
+
+
 def models_table(session: Session, scores: pd.DataFrame, *, domain: str, viewer: Viewer) -> pd.DataFrame:
     """The models that have an outcome, by name, as a data frame of :data:`~brainscore_ops.scores.columns.MODELS`."""
-    del viewer  # who may see an outcome may see its model
-    facts = model_facts(session, domain)
-    rows = [{key: value or None for key, value in facts[number].items()} for number in scores["model_id"].unique()]
+    facts = model_facts(session, domain, viewer)
+    rows = [
+        {key: value or None for key, value in vars(facts[number]).items()} for number in scores["model_id"].unique()
+    ]
     table = MODELS.typed(pd.DataFrame.from_records(rows, columns=list(MODELS.dtypes)))
     return table.sort_values("model", ignore_index=True)

@@ -1,0 +1,1 @@
+"""The queue: runbooks that wait to be run, in the deployment's database, and the workers that run them."""

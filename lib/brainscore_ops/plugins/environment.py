@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from brainscore_ops.display import Code, Shown, Table
 from brainscore_ops.errors import Fault, Problem
 from brainscore_ops.plugins import conda
 from brainscore_ops.plugins.collection import collect
@@ -89,7 +90,7 @@ class PythonUnavailableError(EnvironmentBuildError):
 
 
 @dataclass(frozen=True)
-class Environment:
+class Environment(Shown):
     """An installed set of packages, with a Python of its own."""
 
     path: Path
@@ -104,6 +105,21 @@ class Environment:
         """``name==version`` of each package from a registry."""
         lines = (line for line in self.lock.splitlines() if line and not line.startswith((" ", "#")))
         return tuple(line.split(";")[0].split("\\")[0].strip() for line in lines)
+
+    def table(self) -> Table:
+        names = [package.partition("==") for package in self.packages]
+        return Table(
+            "Environment",
+            [
+                ("lock", Code(self.lock_digest)),
+                ("Python", next(iter(re.findall(r"(?m)^# python (\S+ \S+)$", self.lock)), None)),
+                (
+                    "packages",
+                    "\n".join([f"{len(names)} from registries", *(f"{name} {version}" for name, _, version in names)]),
+                ),
+                ("built here", "\n".join(re.findall(r"(?m)^# built from (\S+)", self.lock))),
+            ],
+        )
 
     @property
     def visible(self) -> tuple[Path, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from brainscore_ops.display import Shown, Table, printable
+from brainscore_ops.display import Badge, Shown, Table, printable
 from brainscore_ops.plugins.layout import collision_key, shown
 from brainscore_ops.submissions.evidence import Evidence, gather
 from brainscore_ops.submissions.life import submission_of
@@ -83,7 +83,7 @@ class Verdict(Shown):
             return Table(f"Pull request {self.pull_request} is merged already", [])
         return Table(
             f"{self.title} on {self.base_sha[:10]}",
-            [["✓" if each.passed else "✗", each.rule, each.expected, each.found] for each in self.rulings],
+            [[Badge("✓" if each.passed else "✗"), each.rule, each.expected, each.found] for each in self.rulings],
             ["", "rule", "expected", "found"],
         )
 

@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from brainscore_ops.database.brainscore_tables import BenchmarkType, Model, Submission
 from brainscore_ops.database.ops_tables import SubmissionLife, now
-from brainscore_ops.display import Shown, Table
+from brainscore_ops.display import Badge, Shown, Table
 from brainscore_ops.errors import Fault, Problem, StepFailedError, UsageError
 from brainscore_ops.notify.contexts import Received as ReceivedMail
 from brainscore_ops.notify.contexts import Refused
@@ -74,7 +74,7 @@ class Received(Shown):
     def table(self) -> Table:
         return Table(
             f"Submission {self.submission}",
-            [("name", self.name), ("state", self.state), ("archive", self.archive.name)],
+            [("name", self.name), ("state", Badge(self.state)), ("archive", self.archive.name)],
         )
 
 

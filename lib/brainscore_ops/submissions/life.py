@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from brainscore_ops.database.ops_tables import Run, SubmissionEvent, SubmissionLife, now
-from brainscore_ops.display import Shown, Table
+from brainscore_ops.display import Badge, Code, Shown, Table
 from brainscore_ops.errors import OpsError, UsageError
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class Timeline(Shown):
         return Table(
             f"Submission {self.submission}, {self.name}: {self.state}",
             [
-                [f"{event.at:%Y-%m-%d %H:%M:%S}", event.state, event.message, event.run_id or ""]
+                [f"{event.at:%Y-%m-%d %H:%M:%S}", Badge(event.state), event.message, Code(event.run_id or "")]
                 for event in self.events
             ],
             ["when (UTC)", "state", "what happened", "run"],

@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from brainscore_ops.display import Shown, Table
+from brainscore_ops.display import Code, Shown, Table
 from brainscore_ops.errors import Fault, Problem, RefusedError, StepFailedError, UnavailableError
 from brainscore_ops.forge.errors import HeadMovedError, NotMergeableError
 from brainscore_ops.notify.contexts import Held
@@ -58,7 +58,11 @@ class Merged(Shown):
     def table(self) -> Table:
         return Table(
             f"Pull request {self.pull_request} is merged",
-            [("merge commit", self.merge_sha), ("tested head", self.head_sha), ("base", self.base_sha)],
+            [
+                ("merge commit", Code(self.merge_sha)),
+                ("tested head", Code(self.head_sha)),
+                ("base", Code(self.base_sha)),
+            ],
         )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from brainscore_ops.display import Shown, Table
+from brainscore_ops.display import Badge, Code, Shown, Table
 from brainscore_ops.errors import Fault, OpsError, Problem, RefusedError, StepFailedError, UnavailableError
 from brainscore_ops.notify.contexts import InstallFailed, PluginFailure, TestsFailed
 from brainscore_ops.plugins.changes import Changes, analyse_changes
@@ -87,10 +87,8 @@ class Candidate(Shown):
             f"Pull request {self.pull_request.number} at {self.head_sha[:10]}",
             [
                 ("submission", self.submission or "none: it changes no plugin"),
-                ("base", self.base_sha),
-                ("plugins", "\n".join(f"{plugin.type}/{plugin.name}" for plugin in self.plugins)),
-                ("tests", "\n".join(self.changes.tests_to_run)),
-                ("other files", "\n".join(f"{other.path}: {other.reason}" for other in self.changes.other)),
+                ("base", Code(self.base_sha)),
+                *self.changes.facts(),
             ],
         )
 
@@ -105,7 +103,7 @@ class Environments(Shown):
         return Table(
             "Environments",
             [
-                [f"{plugin.type}/{plugin.name}", len(environment.packages), environment.lock_digest[:16]]
+                [f"{plugin.type}/{plugin.name}", len(environment.packages), Code(environment.lock_digest, 16)]
                 for plugin, environment in self.of_plugin.items()
             ],
             ["plugin", "packages", "lock"],
@@ -127,7 +125,7 @@ class TestReport(Shown):
             [
                 [
                     f"{report.plugin.type}/{report.plugin.name}",
-                    "passed" if report.passed else report.reason,
+                    Badge("passed" if report.passed else report.reason, "good" if report.passed else "bad"),
                     f"{report.tests_passed} passed, {report.tests_failed} failed",
                     f"{report.wall_seconds:.1f} s",
                     f"{report.peak_memory_bytes / 1e6:.0f} MB",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from brainscore_ops.display import Shown, Table
+from brainscore_ops.display import Code, Link, Shown, Table
 from brainscore_ops.errors import Fault, RefusedError, StepFailedError
 from brainscore_ops.forge.client import Person, PullRequest
 from brainscore_ops.plugins.archive import Archive, inspect_archive
@@ -52,8 +52,8 @@ class Proposal(Shown):
         return Table(
             f"Proposal of submission {self.submission}",
             [
-                ("branch", self.branch),
-                ("on", self.base_sha),
+                ("branch", Code(self.branch)),
+                ("on", Code(self.base_sha)),
                 ("plugins", "\n".join(self.plugins)),
                 ("files", "\n".join(sorted(self.files))),
             ],
@@ -73,11 +73,23 @@ class Proposed(Shown):
             f"Pull request {pull.number}",
             [
                 ("title", pull.title),
-                ("head", f"{pull.head_ref} at {pull.head_sha}"),
+                ("head", Code(f"{pull.head_ref} at {pull.head_sha}")),
                 ("base", pull.base_ref),
-                ("page", pull.url),
+                ("page", Link(pull.url)),
             ],
         )
+
+
+@dataclass(frozen=True)
+class Committed(Shown):
+    """The commit that a proposal is, on its branch."""
+
+    branch: str
+    base_sha: str
+    head_sha: str
+
+    def table(self) -> Table:
+        return Table(f"Branch {self.branch}", [("commit", Code(self.head_sha)), ("on", Code(self.base_sha))])
 
 
 def prepare(context: Context, submission: int) -> Proposal:
@@ -113,14 +125,12 @@ def prepare(context: Context, submission: int) -> Proposal:
         )
 
 
-def propose(context: Context, proposal: Proposal) -> str:
-    """Make the commit and the branch, unless they are there.
-
-    :returns: the head of the proposal
-    """
+def propose(context: Context, proposal: Proposal) -> Committed:
+    """Make the commit and the branch, unless they are there."""
     if proposal.pull_request is not None:
-        return context.forge.pull_request(proposal.pull_request).head_sha
-    return context.forge.propose(
+        head_sha = context.forge.pull_request(proposal.pull_request).head_sha
+        return Committed(proposal.branch, proposal.base_sha, head_sha)
+    head_sha = context.forge.propose(
         branch=proposal.branch,
         base_sha=proposal.base_sha,
         files=proposal.files,
@@ -128,6 +138,7 @@ def propose(context: Context, proposal: Proposal) -> str:
         author=proposal.author,
         when=proposal.when,
     )
+    return Committed(proposal.branch, proposal.base_sha, head_sha)
 
 
 def open_pull_request(context: Context, proposal: Proposal) -> Proposed:

@@ -23,6 +23,7 @@ from brainscore_ops import portal
 from brainscore_ops.database.connection import Database
 from brainscore_ops.database.marker import require_marked
 from brainscore_ops.database.schema import require_newest
+from brainscore_ops.portal import memory
 from brainscore_ops.portal.address import Address
 from brainscore_ops.portal.errors import NotForPublicServerError
 from brainscore_ops.portal.handlers import Asset, NotFound, PortalHandler
@@ -150,6 +151,7 @@ class Portal(ExtensionApp):
                 f"expected a server of the portal's own, found {type(server).__name__}, which runs code",
                 remedy="Start it with `brainscore-ops serve` or `jupyter portal`.",
             )
+        memory.keep_small()
         deployment = load_deployment(self.deployment_name)
         address = Address.of(deployment, own_address=f"http://{server.ip}:{server.port}")
         self.database = Database.of(deployment, patience=DATABASE_PATIENCE)

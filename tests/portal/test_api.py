@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -24,7 +25,7 @@ DESCRIPTION = yaml.safe_load((Path(api.__file__).parent / "openapi.yaml").read_t
 
 
 @pytest.fixture(scope="module")
-def world(portal: Portal) -> World:
+def world(portal: Portal) -> Iterator[World]:
     """Three models on two benchmarks, in the portal's own domain."""
     made = World.make(portal.database, portal.deployment.library.domain)
     made.parent("api-neural")
@@ -37,7 +38,8 @@ def world(portal: Portal) -> World:
     made.model("api-private", public=False)
     made.score("api-private", "api-words", 0.99)
     made.score("api-one", "api-hidden", 0.98)
-    return made
+    yield made
+    made.remove()
 
 
 def token(portal: Portal, address: str, *scopes: str) -> dict[str, str]:
@@ -113,6 +115,10 @@ def test_strangers_see_nothing_private_and_staff_does(world: World, portal: Port
             assert "api-private" not in text, path
             assert "api-hidden" not in text, path
             assert "0.99" not in text, path
+    for name in ("scores", "history", "runs", "canaries"):
+        frame = pd.read_parquet(io.BytesIO(portal.visitor().get(f"{api.ROOT}/{name}.parquet").content))
+        assert "api-private" not in frame.to_csv(), name
+        assert "api-hidden" not in frame.to_csv(), name
     staff = token(portal, portal.make_user(is_staff=True), "read")
     assert "api-private" in portal.visitor().get(f"{api.ROOT}/scores?model=api-private", headers=staff).text
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
-from tests.portal.visitors import Portal
+from tests.portal.visitors import Portal, Visitor
 from tests.scores.conftest import World
+
+from brainscore_ops.database.brainscore_tables import Model
+from brainscore_ops.portal.boards import GRACE_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,8 @@ def world(portal: Portal) -> Iterator[World]:
     made.failure("model-07", "Choices2020-kappa", "RuntimeError: <b>out of memory</b>")
     made.model("private-model", public=False)
     made.score("private-model", "Words2014-pearson", 0.95)
-    return made
+    yield made
+    made.remove()
 
 
 class Rows(HTMLParser):
@@ -139,6 +144,14 @@ def test_a_visitor_who_has_the_page_already_is_told_so_until_a_score_changes(wor
     assert portal.member().get("/").headers["ETag"] != etag
 
 
+def give(portal: Portal, model: str, owner: Visitor) -> None:
+    """Make somebody the owner of a model; the site has learned of it when this returns."""
+    with portal.database.session() as session:
+        found = session.query(Model).filter_by(name=model).one()
+        found.owner_id = portal.user(owner.address).id
+    time.sleep(GRACE_SECONDS)
+
+
 def test_pages_of_private_models_are_for_owner_and_staff(world: World, portal: Portal) -> None:
     for stranger in (portal.visitor(), portal.member()):
         assert stranger.get("/models/private-model").status_code == 404
@@ -147,6 +160,10 @@ def test_pages_of_private_models_are_for_owner_and_staff(world: World, portal: P
             text = stranger.get(address).text
             assert "private-model" not in text, address
             assert "secret-benchmark" not in text, address
+    owner = portal.member()
+    give(portal, "private-model", owner)
+    assert "private-model" in owner.get("/").text
+    assert "private-model" not in portal.member().get("/").text
     staff = portal.member(is_staff=True)
     assert "private" in staff.get("/models/private-model").text
     assert "private-model" in staff.get("/?q=private").text

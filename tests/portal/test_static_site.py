@@ -150,7 +150,7 @@ def test_the_data_beside_the_pages_are_those_of_the_leaderboard(filled: World, t
     read = scores.connect(data)
     table = read.table()
     assert len(table) == 3
-    lines = list(csv.DictReader((data / "scores.csv").open()))
+    lines = list(csv.DictReader((data / "scores.csv").read_text().splitlines()))
     assert [line["model"] for line in lines] == list(table["model"])
     document = json.loads((data / "scores.json").read_text())
     assert [row[document["columns"].index("value")] for row in document["data"]] == [0.25, 0.5, None]

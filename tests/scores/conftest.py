@@ -8,6 +8,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import delete, select, update
 
 from brainscore_ops.database.brainscore_tables import (
     BenchmarkInstance,
@@ -155,6 +156,20 @@ class World:
                 **{"state": "failed", "reason": reason, "reason_code": "crash", "fault": "submission", **values},
             )
         )
+
+    def remove(self) -> None:
+        """Take out all that was filled in: others use the domain too."""
+        with self.database.session() as session:
+            models = select(Model.id).where(Model.submission_id == self.submission)
+            names = select(Model.name).where(Model.submission_id == self.submission)
+            kinds = select(BenchmarkType.identifier).where(BenchmarkType.owner_id == self.owner)
+            session.execute(delete(ScoreProvenance).where(ScoreProvenance.model.in_(names)))
+            session.execute(delete(Score).where(Score.model_id.in_(models)))
+            session.execute(delete(ModelMeta).where(ModelMeta.model_id.in_(models)))
+            session.execute(delete(Model).where(Model.submission_id == self.submission))
+            session.execute(delete(BenchmarkInstance).where(BenchmarkInstance.benchmark_type_id.in_(kinds)))
+            session.execute(update(BenchmarkType).where(BenchmarkType.owner_id == self.owner).values(parent_id=None))
+            session.execute(delete(BenchmarkType).where(BenchmarkType.owner_id == self.owner))
 
     def _provenance(
         self, model: str, benchmark: str, version: int | None, score_id: int | None, **values: Any

@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select, union
+
+from brainscore_ops.database.brainscore_tables import BenchmarkType, Model, Submission
+from brainscore_ops.database.ops_tables import SubmissionLife
 from brainscore_ops.portal.charts import Spread
 from brainscore_ops.scores.leaderboard import leaderboard, ranks
 from brainscore_ops.scores.revision import scores_revision
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from brainscore_ops.database.connection import Database
     from brainscore_ops.database.viewer import Viewer
     from brainscore_ops.scores.leaderboard import Leaderboard
@@ -69,6 +75,7 @@ class Boards:
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         self._revision = ""
+        self._see_more: frozenset[int] = frozenset()
         self._asked_at = -GRACE_SECONDS
 
     def of(self, viewer: Viewer) -> Board:
@@ -76,7 +83,7 @@ class Boards:
 
         :raises DatabaseUnavailableError: the database cannot be asked
         """
-        kind = _kind(viewer)
+        kind = self._kind(viewer)
         with self._lock:
             lock = self._locks.setdefault(kind, threading.Lock())
         with lock:
@@ -98,12 +105,25 @@ class Boards:
                 asked_at = time.monotonic()
                 with self._database.session() as session:
                     self._revision = scores_revision(session)
+                    self._see_more = _who_sees_more(session)
                 self._asked_at = asked_at
             return self._revision
 
+    def _kind(self, viewer: Viewer) -> str:
+        """Viewers of one kind see the same: who has nothing that is hidden from others sees what everybody does."""
+        if viewer.sees_everything:
+            return "staff"
+        self.revision()
+        return f"user{viewer.user_id}" if viewer.user_id in self._see_more else "public"
 
-def _kind(viewer: Viewer) -> str:
-    """Viewers of one kind see the same."""
-    if viewer.sees_everything:
-        return "staff"
-    return "public" if viewer.user_id is None else f"user{viewer.user_id}"
+
+def _who_sees_more(session: Session) -> frozenset[int]:
+    """The users to whom something of the scores is shown that strangers do not see."""
+    hidden = union(
+        select(Model.owner_id).where(~Model.public),
+        select(BenchmarkType.owner_id).where(~BenchmarkType.visible),
+        select(Submission.submitter_id)
+        .join(SubmissionLife, SubmissionLife.submission_id == Submission.id)
+        .where(~SubmissionLife.public),
+    )
+    return frozenset(session.scalars(hidden))

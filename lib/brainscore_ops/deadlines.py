@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 from sqlalchemy import select
@@ -219,7 +219,13 @@ def _end(context: Context, session: Session, life: SubmissionLife, each: Overdue
     last = _last_run(session, life)
     error = (last.error or {}) if last else {}
     merged = each.state is State.MERGED
-    ended = Ended(**mail.about(life), reason=failure.message, merged=merged, by_hand=life.archive_digest is None)
+    ended = Ended(
+        **mail.about(life),
+        reason=failure.message,
+        merged=merged,
+        told=bool(context.deployment.mail.maintainers),
+        by_hand=life.archive_digest is None,
+    )
     move(
         session,
         life,
@@ -236,7 +242,7 @@ def _end(context: Context, session: Session, life: SubmissionLife, each: Overdue
         session,
         life,
         NeedsMaintainer(
-            **mail.about(life),
+            **_about(life),
             what=f"It ended, since {failure.message}; its submitter has been told that it is our fault",
             state=each.state,
             run_id=last.id if last else "",
@@ -250,7 +256,7 @@ def _remind(context: Context, session: Session, life: SubmissionLife, each: Over
     key = _key(REMINDED, each.since)
     remark(session, life, "The maintainers were reminded of it.", key=key, run_id=context.run_id)
     what = f"It has been waiting for {_in_words(now() - each.since)} for somebody to decide: {life.reason or 'a rule holds it'}"
-    told = NeedsMaintainer(**mail.about(life), what=what.partition("\n")[0], state=each.state)
+    told = NeedsMaintainer(**_about(life), what=what.partition("\n")[0], state=each.state)
     _tell_maintainers(context, session, life, told, key)
 
 
@@ -259,13 +265,20 @@ def _warn(context: Context, session: Session, life: SubmissionLife, each: Overdu
     key = _key(WARNED, each.since)
     said = f"It is closed on {closed_on} unless it goes on."
     remark(session, life, said, key=key, run_id=context.run_id)
-    warning = Stale(**mail.about(life), waits_for=_WAITS_FOR[each.state], since=_day(each.since), closed_on=closed_on)
+    warning = Stale(
+        **mail.about(life),
+        waits_for=_WAITS_FOR[each.state],
+        since=_day(each.since),
+        closed_on=closed_on,
+        by_hand=life.archive_digest is None,
+    )
     mail.queue(session, context.deployment, life, warning, event=key)
 
 
 def _close(context: Context, session: Session, life: SubmissionLife, each: Overdue) -> None:
     failure = StaleError(f"nothing has happened to it since {_day(each.since)}")
-    closed = Closed(**mail.about(life), since=_day(each.since), by_hand=life.archive_digest is None)
+    reason = f"{failure.message}, as we wrote to you before"
+    closed = Closed(**mail.about(life), reason=reason, by_hand=life.archive_digest is None)
     key = f"stale:{each.since.isoformat(timespec='seconds')}"
     move(session, life, State.CLOSED, key=key, failure=failure, run_id=context.run_id)
     mail.queue(session, context.deployment, life, closed, event=key)
@@ -303,6 +316,11 @@ def _close_pull_request(context: Context, submission: int) -> None:
         if life.state == State.CLOSED:
             said = "Its pull request is closed."
             remark(session, life, said, key=_key(CLOSED_THERE, standing_since(life)), run_id=context.run_id)
+
+
+def _about(life: SubmissionLife) -> dict[str, Any]:
+    """What a mail to maintainers says of the submission: it greets nobody by the submitter's name."""
+    return {**mail.about(life), "submitter": ""}
 
 
 def _tell_maintainers(context: Context, session: Session, life: SubmissionLife, told: Mail, event: str) -> None:

@@ -7,12 +7,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,35 +29,13 @@ REPOSITORY = {"full_name": "brain-score/example", "default_branch": "main"}
 
 
 @pytest.fixture(scope="module")
-def address(place: Place) -> Iterator[str]:
-    """Where webhooks go, of a portal that is served."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [COMMAND, "serve", "--port", str(port)]
-    with (place.folder / "portal.log").open("wb") as log:
-        process = subprocess.Popen(command, env=place.environment, stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}/webhooks/github"
-    for _ in range(300):
-        try:
-            requests.get(url, timeout=5)
-            break
-        except requests.ConnectionError:
-            assert process.poll() is None, (place.folder / "portal.log").read_text()
-            time.sleep(0.1)
-    yield url
-    process.terminate()
-    process.wait()
-
-
-@pytest.fixture(scope="module")
 def secret(place: Place) -> str:
     forge = resolve_secret(place.deployment, place.deployment.forge.secret, ForgeSecret)
     return forge.webhook_secret.get_secret_value()
 
 
 @pytest.fixture
-def post(address: str, secret: str) -> Any:
+def post(portal_url: str, secret: str) -> Any:
     """Sends an event as the forge does, or almost."""
 
     def send(
@@ -80,7 +56,7 @@ def post(address: str, secret: str) -> Any:
             "X-Hub-Signature-256": f"sha256={signature}",
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
-        return requests.post(address, data=content, headers=given, timeout=30)
+        return requests.post(f"{portal_url}/webhooks/github", data=content, headers=given, timeout=30)
 
     return send
 
@@ -96,11 +72,13 @@ def waiting(place: Place) -> list[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.timeout(600)
 def test_a_pull_request_on_the_forge_is_tested_merged_and_scored_by_a_worker(
-    place: Place, address: str, secret: str
+    place: Place, portal_url: str, secret: str
 ) -> None:
     store = services.forge_store(place.deployment)
     repository = store.repository(place.deployment.library.repository)
-    hook = add_hook(store, repository, url=address, secret=secret, events=tuple(sorted(WEBHOOKS)))
+    hook = add_hook(
+        store, repository, url=f"{portal_url}/webhooks/github", secret=secret, events=tuple(sorted(WEBHOOKS))
+    )
     pull = place.by_hand(of_library(metric("by_webhook")))
     worker = subprocess.Popen([COMMAND, "worker"], env=place.environment, stderr=subprocess.DEVNULL)
     try:
@@ -136,13 +114,13 @@ def test_an_event_is_acted_on_once_whatever_number_its_replay_has(post: Any, pla
     assert [given for _, given in waiting(place)].count({"pull_request": 4001}) == 1
 
 
-def test_what_is_not_signed_with_the_secret_leads_to_nothing(post: Any, place: Place, address: str) -> None:
+def test_what_is_not_signed_with_the_secret_leads_to_nothing(post: Any, place: Place, portal_url: str) -> None:
     before = waiting(place)
     assert post(opened(4100), key="guessed").status_code == 403
     assert post(opened(4100), X_Hub_Signature_256="").status_code == 403
     assert post(opened(4100), X_Hub_Signature_256="sha1=00").status_code == 403
     assert post(opened(4100), X_Hub_Signature_256="sha256=é".encode().decode("latin-1")).status_code == 403
-    assert requests.get(address, timeout=10).status_code == 405
+    assert requests.get(f"{portal_url}/webhooks/github", timeout=10).status_code == 405
     assert waiting(place) == before
 
 

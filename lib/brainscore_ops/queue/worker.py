@@ -208,10 +208,11 @@ class _Work:
     async def _watch(self, app: App) -> None:
         while True:
             await asyncio.sleep(self._settings.heartbeat_seconds)
-            # Procrastinate's own heartbeat ends when it is told to stop, and not when its last job has ended.
-            if self._stopping and self._worker and self._worker.worker_id is not None:
-                await app.job_manager.update_heartbeat(self._worker.worker_id)
-            await self._take_over(app)
+            with suppress(ConnectorException):  # the database is away: whoever needs it says so
+                # Procrastinate's own heartbeat ends when it is told to stop, and not when its last job has ended.
+                if self._stopping and self._worker and self._worker.worker_id is not None:
+                    await app.job_manager.update_heartbeat(self._worker.worker_id)
+                await self._take_over(app)
 
     async def _keep_schedule(self) -> None:
         """Ask for what comes again and again, and remove what ended long ago."""
@@ -280,9 +281,11 @@ class _Work:
 
     async def _may_begin(self) -> bool:
         """Whether a job was begun meanwhile, or waits that could be, now or when another about the same subject has ended."""
-        waiting = await asyncio.to_thread(
-            jobs, self._deployment, states={JobState.WAITING, JobState.RETRYING}, limit=1000
-        )
+        try:
+            wanted = {JobState.WAITING, JobState.RETRYING}
+            waiting = await asyncio.to_thread(jobs, self._deployment, states=wanted, limit=1000)
+        except UnavailableError:
+            return True  # nobody can tell while the database is away
         now = datetime.now(UTC)
         return bool(self._running) or any(job.due_at is None or job.due_at <= now for job in waiting)
 

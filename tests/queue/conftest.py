@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 from sqlalchemy import text
 from tests.reconcile.conftest import Place, place
 from tests.runbooks.conftest import Bench, bench, marker, toy_modules
@@ -59,20 +53,5 @@ def queue(bench: Bench) -> Bench:
 @pytest.fixture(scope="session")
 def portal_url(place: Place) -> Iterator[str]:
     """Where the website of ``place`` is served."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url, log = f"http://127.0.0.1:{port}", place.folder / "portal.log"
-    command = [Path(sys.executable).parent / "brainscore-ops", "serve", "--port", str(port)]
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, env=place.environment, stdout=output, stderr=output)
-    for _ in range(300):
-        try:
-            requests.get(f"{url}/nowhere", timeout=5)
-            break
-        except requests.ConnectionError:
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
-    yield url
-    process.terminate()
-    process.wait()
+    with place.served() as url:
+        yield url

@@ -1,5 +1,5 @@
-"""Webhooks: an event of the real forge leads by way of the portal, the queue and a worker to a merged pull request; whatever is
-forged, sent again, too large or none of ours leads to nothing.
+"""Webhooks: each event asks for the runbook that looks at what happened; whatever is forged, sent again, too large or none of
+ours leads to nothing. That the real forge's events lead to a merged pull request is in ``tests/reconcile``.
 """
 
 from __future__ import annotations
@@ -7,24 +7,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import subprocess
-import sys
-import time
 import uuid
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from tests.reconcile.conftest import Place, metric, of_library
+from tests.reconcile.conftest import Place
 
-from brainscore_ops import services
-from brainscore_ops.events import WEBHOOKS
-from brainscore_ops.forge.embedded.webhooks import add_hook, deliveries_of, redeliver
 from brainscore_ops.queue.jobs import JobState, jobs
 from brainscore_ops.settings import ForgeSecret, resolve_secret
 
-COMMAND = Path(sys.executable).parent / "brainscore-ops"
 REPOSITORY = {"full_name": "brain-score/example", "default_branch": "main"}
 
 
@@ -68,41 +60,6 @@ def opened(number: Any, **values: Any) -> dict[str, Any]:
 
 def waiting(place: Place) -> list[tuple[str, dict[str, Any]]]:
     return [(job.runbook, dict(job.parameters)) for job in jobs(place.deployment, states={JobState.WAITING})]
-
-
-@pytest.mark.timeout(600)
-def test_a_pull_request_on_the_forge_is_tested_merged_and_scored_by_a_worker(
-    place: Place, portal_url: str, secret: str
-) -> None:
-    store = services.forge_store(place.deployment)
-    repository = store.repository(place.deployment.library.repository)
-    hook = add_hook(
-        store, repository, url=f"{portal_url}/webhooks/github", secret=secret, events=tuple(sorted(WEBHOOKS))
-    )
-    pull = place.by_hand(of_library(metric("by_webhook")))
-    worker = subprocess.Popen([COMMAND, "worker"], env=place.environment, stderr=subprocess.DEVNULL)
-    try:
-        deadline = time.monotonic() + 300
-        while not any(job.runbook == "publish" and job.state.is_final for job in jobs(place.deployment)):
-            assert time.monotonic() < deadline, jobs(place.deployment)
-            time.sleep(0.5)
-    finally:
-        worker.terminate()
-        worker.wait()
-    assert place.context.forge.pull_request(pull.number).merged
-    done = {job.runbook: job for job in reversed(jobs(place.deployment))}
-    assert done.keys() == {"test_plugins", "merge", "score_plugins", "publish"}
-    assert {job.state for job in done.values()} == {JobState.SUCCEEDED}
-    assert done["test_plugins"].by == "webhook:pull_request"
-    assert done["publish"].by == "queue"
-
-    # The forge sends it once more, as its owner may ask it to: it is known, and nothing is run.
-    delivered = [each for each in deliveries_of(store, hook) if each.event == "pull_request"]
-    redeliver(store, delivered[-1])
-    while any(each.status == "pending" for each in deliveries_of(store, hook)):
-        time.sleep(0.1)
-    assert json.loads(deliveries_of(store, hook)[0].answer)["known"]
-    assert waiting(place) == []
 
 
 def test_an_event_is_acted_on_once_whatever_number_its_replay_has(post: Any, place: Place) -> None:

@@ -59,19 +59,21 @@ def test_a_job_ends_as_its_run_does_and_only_what_was_unavailable_is_tried_again
         f"open({str(times)!r}, 'a').write(f'{{time.time()}}\\n'); raise UnavailableError('the forge is away')",
     )
     queue.configure({**QUICK, "attempts": 3, "first_pause_seconds": 1})
-    good = enqueue(queue.deployment, "toy", {"number": 4}, by="web:ada")
-    others = {name: enqueue(queue.deployment, name, {}, by="x") for name in ("refused", "broken", "away")}
+    for name in ("refused", "broken", "away"):
+        enqueue(queue.deployment, name, {}, by="x")
+    (queue.root / "params" / "scheduled").mkdir()
+    (queue.root / "params" / "scheduled" / "toy.yaml").write_text("every: '1:00:00'\nparameters: {number: 4}\n")
     start()
-    until(lambda: all(job.state.is_final for job in jobs(queue.deployment)))
-    found = {name: find_job(queue.deployment, job) for name, job in {"good": good, **others}.items()}
+    until(lambda: len(found := jobs(queue.deployment)) == 4 and all(job.state.is_final for job in found))
+    found = {job.runbook: job for job in jobs(queue.deployment)}
     assert {name: job.state.value for name, job in found.items()} == {
-        "good": "succeeded",
+        "toy": "succeeded",
         "refused": "refused",
         "broken": "failed",
         "away": "failed",
     }
-    run = queue.entry(found["good"].run_id)
-    assert (run.triggered_by, run.parameters["number"]) == (f"queue:{good} web:ada", 4)
+    run = queue.entry(found["toy"].run_id)
+    assert (run.triggered_by, run.parameters["number"]) == (f"queue:{found['toy'].id} schedule", 4)
     assert (found["refused"].reason, found["refused"].attempts) == ("not like this", 1)
     assert (found["away"].reason, found["away"].exit_code) == ("the forge is away", 4)
     first, second, third = map(float, times.read_text().split())

@@ -291,8 +291,13 @@ def tasks_of(deployment: Deployment, payload: Payload, find_heads: Callable[[str
     :param find_heads: gives the numbers of the open pull requests whose head is a commit; asked only where the event names one
     :raises ForeignEventError: it comes from another repository than the deployment's library
     """
-    library = deployment.library.repository
-    if payload.repository is not None and payload.repository.casefold() != library.casefold():
+    library, private = deployment.library.repository, deployment.library.private_repository
+    given = (payload.repository or library).casefold()
+    if private is not None and given == private.casefold():
+        if isinstance(payload, TestPlugins | Merge | ScorePlugins) and payload.pull_request is not None:
+            return [Task(payload.runbook, payload.parameters() | {"private": True})]
+        return []
+    if given != library.casefold():
         raise ForeignEventError(
             f"expected an event of {library}, found one of {payload.repository}",
             remedy="Send it to the deployment of that library.",

@@ -11,6 +11,9 @@ import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -20,6 +23,8 @@ from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.database.marker import mark
 from brainscore_ops.database.schema import current_revision, upgrade
 from brainscore_ops.errors import StepFailedError
+from brainscore_ops.forge.client import Person
+from brainscore_ops.forge.embedded.access import set_role
 from brainscore_ops.forge.embedded.store import Store
 from brainscore_ops.settings import Deployment, ForgeSecret, resolve_secret
 from brainscore_ops.settings.errors import SecretError
@@ -27,7 +32,6 @@ from brainscore_ops.settings.secrets import write_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FORGE_LOGIN = "brainscore-ops"
 START_SECONDS = 30
@@ -74,6 +78,7 @@ def _up(deployment: Deployment) -> None:
     database.close()
     if "forge" in deployment.embedded:
         token = _forge_token(deployment)
+        make_private_repository(deployment)
         ready = _start(deployment, "forge", "brainscore_ops.forge.embedded", "--root", deployment.state / "forge")
         write_secret(
             deployment.secrets_file,
@@ -138,6 +143,39 @@ def status(deployment: Deployment) -> list[Service]:
 def mail_folder(deployment: Deployment) -> Path:
     """Where the embedded mailbox keeps each mail as an .eml file."""
     return deployment.outputs / "mails"
+
+
+def make_private_repository(deployment: Deployment) -> None:
+    """Have the private repository on the embedded forge: our account alone reads it, and it begins with an empty package."""
+    name = deployment.library.private_repository
+    if name is None:
+        return
+    store = forge_store(deployment)
+    record = store.create_repository(name, private=True)
+    set_role(store, record, FORGE_LOGIN, "admin")
+    with TemporaryDirectory() as folder:
+        write_marker(Path(folder), deployment.library.package)
+        store.import_folder(
+            name,
+            Path(folder),
+            message="The place of private plugins",
+            author=Person("Brain-Score", "library@brain-score.invalid"),
+            when=datetime(2026, 1, 1, tzinfo=UTC),  # the same commit wherever it is made
+        )
+
+
+def write_marker(folder: Path, package: str) -> None:
+    """Write what a private repository begins with."""
+    (folder / package).mkdir()
+    (folder / "README.md").write_text(
+        "# Private plugins\n\nFor their owners and the maintainers alone. To be tested and scored, the plugins of one owner are\n"
+        f"laid over the public library, `{package}`; nothing else of this repository is used. When its owner\n"
+        "publishes a plugin, it moves to the public library by a pull request there, and is removed here.\n",
+        encoding="utf-8",
+    )
+    (folder / package / "__init__.py").write_text(
+        '"""The place of private plugins; what is used is the public package of this name."""\n', encoding="utf-8"
+    )
 
 
 def forge_store(deployment: Deployment) -> Store:

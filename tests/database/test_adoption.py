@@ -15,7 +15,7 @@ from brainscore_ops.database.adoption import NotAdoptableError, adopt
 from brainscore_ops.database.connection import Database
 from brainscore_ops.database.structure import read_structure
 from brainscore_ops.database.viewer import STAFF
-from brainscore_ops.scores.table import score_table
+from brainscore_ops.scores.score_table import score_table
 from brainscore_ops.settings import DatabaseSecret
 
 HERE = Path(__file__).parent

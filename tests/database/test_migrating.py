@@ -19,7 +19,7 @@ from brainscore_ops.database.migrating.plan import MigrationPlan, make_plan
 from brainscore_ops.database.migrating.rehearsal import rehearse
 from brainscore_ops.database.migrating.rules import insist, judge
 from brainscore_ops.database.structure import read_structure
-from brainscore_ops.scores.page import published_bytes
+from brainscore_ops.scores.publication import published_bytes
 
 FILLED = """
     INSERT INTO brainscore_user (is_active, is_staff, is_superuser, password) VALUES (true, false, false, '!');

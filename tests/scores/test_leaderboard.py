@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from brainscore_ops.scores.history import score_history
 from brainscore_ops.scores.leaderboard import leaderboard
+from brainscore_ops.scores.score_history import score_history
 
 if TYPE_CHECKING:
     from brainscore_ops.scores.leaderboard import Leaderboard, Row

@@ -55,7 +55,7 @@ def _print_leaderboard(database: Database, domain: str, *, as_json: bool) -> Non
 
 
 def _print_table(database: Database, domain: str, *, as_json: bool) -> None:
-    from brainscore_ops.scores.table import score_table
+    from brainscore_ops.scores.score_table import score_table
 
     table = score_table(database, domain=domain)
     records: list[dict[str, Any]] = json.loads(table.to_json(orient="records", date_format="iso"))
@@ -98,7 +98,7 @@ def _print_stale(deployment: str, *, as_json: bool) -> None:
 
 
 def _print_history(database: Database, domain: str, model: str, *, as_json: bool) -> None:
-    from brainscore_ops.scores.history import score_history
+    from brainscore_ops.scores.score_history import score_history
 
     with database.session() as session:
         entries = score_history(session, domain=domain, model=model)

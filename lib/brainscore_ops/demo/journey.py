@@ -23,7 +23,7 @@ from brainscore_ops.pipeline import advance, goes_on
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.runbooks.signals import stop_runs_of_threads
 from brainscore_ops.scores.leaderboard import Leaderboard, leaderboard
-from brainscore_ops.scores.page import published_revision
+from brainscore_ops.scores.publication import published_revision
 from brainscore_ops.services import forge_store
 from brainscore_ops.submissions.context import Context, open_deployment
 from brainscore_ops.submissions.intake import find_submission

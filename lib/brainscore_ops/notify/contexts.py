@@ -6,7 +6,7 @@ Names, reasons and logs come from strangers; they may hold anything, and are mad
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from brainscore_ops.errors import Problem
@@ -135,6 +135,21 @@ class Delayed(Mail):
     step: str
     """What was being done, as ``running its tests``."""
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountMail(Mail):
+    """Something about somebody's account on the website, mostly a link that opens a door once."""
+
+    template = "account"
+
+    submission_name: str = "your account"
+    kind: Literal["sign-up", "known", "reset", "unknown", "changed"]
+    """A link to finish signing up with; there is an account already; a link to choose a new password with; there is no account;
+    the password was changed."""
+    link_url: str
+    hours: int = 0
+    """For how long the link is good."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,9 @@ GIVE_UP_AFTER = timedelta(days=5)
 GIVEN_UP = "given up: "
 """How ``last_error`` begins for a mail that is not offered again."""
 
+NOT_KEPT = {"account"}
+"""Templates of mails that carry keys: what was sent of them is not kept, here and in snapshots."""
+
 SENT, FAILED, WAITING = "sent", "failed", "waiting"
 
 TO_BE_SENT = and_(
@@ -85,7 +88,10 @@ def deliver(database: Database, deployment: Deployment) -> Delivery:
                     unavailable = error
                     message.last_error = error.message
                 else:
-                    count[_offer(message, server, deployment)] += 1
+                    outcome = _offer(message, server, deployment)
+                    count[outcome] += 1
+                    if message.template in NOT_KEPT and outcome != WAITING:
+                        message.text = message.html = ""
     with database.session() as session:
         waiting = session.scalar(select(func.count()).select_from(OutboxMessage).where(TO_BE_SENT)) or 0
     return Delivery(sent=count[SENT], failed=count[FAILED], waiting=waiting, unavailable=unavailable)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from brainscore_ops.display import Badge, Shown, Table
 from brainscore_ops.errors import RefusedError
 from brainscore_ops.plugins.catalogue import Catalogue, read_catalogue
 from brainscore_ops.plugins.git import find_commit, git
@@ -69,7 +70,7 @@ class IdentifierChanges:
 
 
 @dataclass(frozen=True)
-class Changes:
+class Changes(Shown):
     """What lies between a base and a head."""
 
     base: str | None
@@ -105,6 +106,28 @@ class Changes:
     def plugin_only(self) -> bool:
         """Whether plugins change, and nothing else does."""
         return bool(self.plugins) and not self.shared and not self.other
+
+    def facts(self) -> list[tuple[str, object]]:
+        """What a reader wants to see of them, as the rows of a table."""
+        kinds = (("adds", self.added), ("changes", self.changed), ("removes", self.removed))
+        identifiers = [
+            f"{kind}: {identifier}"
+            for kind, each in self.identifiers.items()
+            for identifier in (*each.added, *each.changed)
+        ]
+        return [
+            ("files", f"{self.files}, {self.size:,} bytes"),
+            ("plugins alone", Badge("met") if self.plugin_only else Badge("not met", "bad")),
+            *[(verb, "\n".join(f"{key.type}/{key.name}" for key in keys)) for verb, keys in kinds],
+            ("registers", "\n".join(identifiers)),
+            ("tests to run", "\n".join(self.tests_to_run)),
+            ("shared files", "\n".join(map(shown, self.shared))),
+            ("other files", "\n".join(f"{shown(other.path)}: {other.reason}" for other in self.other)),
+            ("problems", "\n".join(map(str, self.problems))),
+        ]
+
+    def table(self) -> Table:
+        return Table("What changes", self.facts())
 
     def to_json(self) -> dict[str, Any]:
         """The changes as a JSON document.

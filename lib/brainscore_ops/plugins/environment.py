@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+from brainscore_ops.display import Code, Shown, Table
 from brainscore_ops.errors import Fault, Problem
 from brainscore_ops.plugins import conda
 from brainscore_ops.plugins.collection import collect
@@ -89,7 +91,7 @@ class PythonUnavailableError(EnvironmentBuildError):
 
 
 @dataclass(frozen=True)
-class Environment:
+class Environment(Shown):
     """An installed set of packages, with a Python of its own."""
 
     path: Path
@@ -104,6 +106,21 @@ class Environment:
         """``name==version`` of each package from a registry."""
         lines = (line for line in self.lock.splitlines() if line and not line.startswith((" ", "#")))
         return tuple(line.split(";")[0].split("\\")[0].strip() for line in lines)
+
+    def table(self) -> Table:
+        names = [package.partition("==") for package in self.packages]
+        return Table(
+            "Environment",
+            [
+                ("lock", Code(self.lock_digest)),
+                ("Python", next(iter(re.findall(r"(?m)^# python (\S+ \S+)$", self.lock)), None)),
+                (
+                    "packages",
+                    "\n".join([f"{len(names)} from registries", *(f"{name} {version}" for name, _, version in names)]),
+                ),
+                ("built here", "\n".join(re.findall(r"(?m)^# built from (\S+)", self.lock))),
+            ],
+        )
 
     @property
     def visible(self) -> tuple[Path, ...]:
@@ -219,7 +236,10 @@ class EnvironmentStore:
         return _Python(Path(), version, self._python("").platform)
 
     def _find_python(self, asked: str) -> _Python:
-        default = _look_at(self._registry.uv("python", "find", self._python_request).strip())
+        if self._python_request == sys.executable:
+            default = _Python(Path(sys._base_executable), sys.version.split()[0], sysconfig.get_platform())  # type: ignore[attr-defined]
+        else:
+            default = _look_at(self._registry.uv("python", "find", self._python_request).strip())
         if default.version in SpecifierSet(asked, prereleases=True):
             return default
         try:

@@ -24,6 +24,7 @@ from brainscore_ops.database.connection import Database
 from brainscore_ops.portal.address import Address
 from brainscore_ops.portal.errors import NotForPublicServerError
 from brainscore_ops.portal.handlers import Asset, NotFound, PortalHandler
+from brainscore_ops.portal.postman import Postman
 from brainscore_ops.portal.site import STATIC, Site
 from brainscore_ops.settings import load_deployment
 
@@ -133,7 +134,8 @@ class Portal(ExtensionApp):
     }
 
     deployment_name = Unicode("local", help="the deployment: a file params/<name>.yaml").tag(config=True)
-    threads = Int(8, help="how many requests may wait for the database at once").tag(config=True)
+    threads = Int(6, help="how many requests may wait for the database at once").tag(config=True)
+    checkers = Int(2, help="how many uploads are checked at once").tag(config=True)
 
     @classmethod
     def get_extension_package(cls) -> str:
@@ -149,13 +151,18 @@ class Portal(ExtensionApp):
         deployment = load_deployment(self.deployment_name)
         address = Address.of(deployment, own_address=f"http://{server.ip}:{server.port}")
         self.database = Database.of(deployment, patience=DATABASE_PATIENCE)
+        self.postman = Postman(self.database, deployment)
         self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix="portal")
+        # A check takes seconds and three connections: pages do not wait for it, nor for the connections.
+        self.checking = ThreadPoolExecutor(self.checkers, thread_name_prefix="check")
         self.settings.update(
             deployment=deployment,
             database=self.database,
             address=address,
             site=Site(deployment.library.domain),
             executor=self.executor,
+            checking=self.checking,
+            postman=self.postman,
             compress_response=True,
             xsrf_cookies=True,
             xsrf_cookie_version=2,
@@ -172,6 +179,8 @@ class Portal(ExtensionApp):
     async def stop_extension(self) -> None:
         """Let go of threads and connections."""
         self.executor.shutdown(wait=False, cancel_futures=True)
+        self.checking.shutdown(wait=True, cancel_futures=True)
+        self.postman.close()
         self.database.close()
 
 

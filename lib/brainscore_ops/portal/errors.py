@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from brainscore_ops.errors import Fault, RefusedError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from brainscore_ops.errors import Problem
 
 
 class NotForPublicServerError(UsageError):
@@ -15,6 +22,12 @@ class PageNotFoundError(UsageError):
     """There is nothing at this address, or nothing that this visitor may know of."""
 
     code = "not-found"
+
+
+class NotSignedInError(RefusedError):
+    """The page is for whoever is signed in."""
+
+    code = "not-signed-in"
 
 
 class NotAllowedError(RefusedError):
@@ -39,3 +52,35 @@ class TooLargeError(RefusedError):
     """More was sent than is taken."""
 
     code = "too-large"
+
+
+class BadFormError(RefusedError):
+    """A form was filled in wrongly: everything that is wrong, each with the field's name as its place."""
+
+    code = "bad-form"
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        super().__init__("The form is not filled in as it has to be.", problems=problems)
+
+    @property
+    def by_field(self) -> dict[str, str]:
+        """Field → what is wrong with it."""
+        return {problem.where: f"{problem.message} {problem.remedy}".strip() for problem in reversed(self.problems)}
+
+
+class SignInError(RefusedError):
+    """Address and password do not belong together. Which of the two is wrong is not said."""
+
+    code = "sign-in"
+
+
+class StaleLinkError(RefusedError):
+    """A mailed link was used before, is too old, or is none of ours."""
+
+    code = "stale-link"
+
+
+class BadRequestError(UsageError):
+    """What a browser or a program sent is not what a page of ours would have it send."""
+
+    code = "bad-request"

@@ -8,20 +8,32 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from markupsafe import Markup
+from tornado.httputil import url_concat
 from tornado.web import HTTPError, RequestHandler, StaticFileHandler
 
 from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.errors import OpsError, RefusedError, UnavailableError, UsageError
 from brainscore_ops.portal import templating
-from brainscore_ops.portal.errors import NotAllowedError, PageNotFoundError, TooLargeError, TooManyRequestsError
+from brainscore_ops.portal.errors import (
+    NotAllowedError,
+    NotSignedInError,
+    PageNotFoundError,
+    TooLargeError,
+    TooManyRequestsError,
+)
+from brainscore_ops.portal.sessions import person_of_session
+from brainscore_ops.portal.tokens import person_of_token
 from brainscore_ops.submissions.life import UnknownSubmissionError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from types import TracebackType
 
+    from sqlalchemy.orm import Session
+
     from brainscore_ops.database.connection import Database
     from brainscore_ops.portal.address import Address
+    from brainscore_ops.portal.sessions import Person
     from brainscore_ops.portal.site import Site
     from brainscore_ops.settings import Deployment
 
@@ -34,6 +46,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 _STATUS: tuple[tuple[type[OpsError], int], ...] = (
+    (NotSignedInError, 401),
     (PageNotFoundError, 404),
     (UnknownSubmissionError, 404),
     (NotAllowedError, 403),
@@ -49,7 +62,11 @@ class PortalHandler(RequestHandler):
     """The base of every page."""
 
     viewer: Viewer = PUBLIC
-    """Who is looking; known once :meth:`prepare` is done."""
+    """What whoever is looking may see; known once :meth:`prepare` is done."""
+    is_api = False
+    """Whether programs ask, and no browser."""
+    person: Person | None = None
+    """Who is signed in, or whose token came with the request; None for a stranger."""
 
     @property
     def deployment(self) -> Deployment:
@@ -88,6 +105,50 @@ class PortalHandler(RequestHandler):
     async def prepare(self) -> None:
         """Find out who is looking."""
         self._believe_proxies()
+        if (token := self._bearer()) is not None:
+            self.person = await self.in_thread(_in_session, self.database, person_of_token, token)
+            if self.person is None:
+                raise NotSignedInError("expected a token that is good, found one that is not")
+            # A token that may not read is as good as a stranger's eyes.
+            self.viewer = self.person.viewer if "read" in self.person.viewer.scopes else PUBLIC
+        elif key := self.get_cookie(self.session_cookie):
+            self.person = await self.in_thread(_in_session, self.database, person_of_session, key)
+            if self.person is None:
+                self.clear_cookie(self.session_cookie, **self.address.cookie_options)
+            else:
+                self.viewer = self.person.viewer
+
+    def check_xsrf_cookie(self) -> None:
+        """Every form proves that it came from a page of ours; a program with a token has no cookie that others could use."""
+        if self._bearer() is None:
+            super().check_xsrf_cookie()
+
+    @property
+    def session_cookie(self) -> str:
+        """The name of the cookie with the session's key."""
+        return self.address.cookie_name("session")
+
+    def signed_in(self, scope: str = "") -> Person:
+        """Whoever is signed in.
+
+        :param scope: what a token has to allow for this
+        :raises NotSignedInError: where nobody is
+        :raises NotAllowedError: where a token does not allow it
+        """
+        if self.person is None:
+            raise NotSignedInError("Sign in to see this page.")
+        if self._bearer() is not None and scope not in self.person.viewer.scopes:
+            raise NotAllowedError(f"expected a token with the scope {scope!r}", remedy="Make one on your account page.")
+        return self.person
+
+    @property
+    def _sends_to_sign_in(self) -> bool:
+        """Whether it is a browser that asks for a page: a program with a bad token is told so."""
+        return self.request.method == "GET" and not self.is_api and self._bearer() is None
+
+    def _bearer(self) -> str | None:
+        kind, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        return token.strip() if kind.lower() == "bearer" else None
 
     async def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Do what blocks (the database, files) in a thread, so that other visitors do not wait for it."""
@@ -97,12 +158,13 @@ class PortalHandler(RequestHandler):
 
     def xsrf_field(self) -> Markup:
         """What every form carries: a proof that it came from a page of ours. Asking for it sets a cookie."""
+        self.set_header("Cache-Control", "private, no-store")
         return Markup(self.xsrf_form_html())  # noqa: S704 - tornado's own, escaped
 
     def render(self, template_name: str, **values: Any) -> Awaitable[None]:  # type: ignore[override]
         """Answer with a page."""
         page = templating.render(template_name, site=self.site, viewer=self.viewer, xsrf=self.xsrf_field, **values)
-        if self.viewer is not PUBLIC:
+        if self.person is not None:
             self.set_header("Cache-Control", "private, no-store")
         self.set_header("Content-Type", "text/html; charset=utf-8")
         return self.finish(page)
@@ -110,6 +172,11 @@ class PortalHandler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """A page that says in words what went wrong, and what to do."""
         error = kwargs["exc_info"][1] if "exc_info" in kwargs else None
+        if isinstance(error, NotSignedInError) and self._sends_to_sign_in:
+            self.set_status(303)
+            self.set_header("Location", url_concat("/sign-in", {"next": self.request.uri or "/"}))
+            self.finish()
+            return
         if isinstance(error, OpsError):
             status_code = status_of(error)
             message, remedy = error.message, error.remedy
@@ -163,6 +230,11 @@ class NotFound(PortalHandler):
     async def prepare(self) -> None:
         await super().prepare()
         raise HTTPError(404)
+
+
+def _in_session(database: Database, function: Callable[[Session, str], T], argument: str) -> T:
+    with database.session() as session:
+        return function(session, argument)
 
 
 def status_of(error: OpsError) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from brainscore_ops import __version__
+from brainscore_ops.portal.site import STATIC
 from brainscore_ops.scores.identifiers import parts
 
 if TYPE_CHECKING:
@@ -29,6 +33,17 @@ def render(template: str, *, site: Site, viewer: Viewer | None = None, **values:
 
 
 @cache
+def revision() -> str:
+    """Another text for other templates, style or code of pages: what browsers keep of a page is theirs too."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256(__version__.encode())
+    for path in sorted([*TEMPLATES.iterdir(), *STATIC.iterdir(), *here.glob("*.py")]):
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
 def environment() -> Environment:
     """Everything that is put into a page is escaped, and a name that a template does not know is an error."""
     environment = Environment(
@@ -39,15 +54,16 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": _number, "count": _count, "breakable": _breakable}
+    environment.filters |= {"number": number, "count": count, "breakable": breakable, "moment": moment, "scale": scale}
     return environment
 
 
-def _number(value: float | None, digits: int = 3) -> str:
+def number(value: float | None, digits: int = 3) -> str:
+    """A number with a real minus sign; an en dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
-def _count(value: int) -> str:
+def count(value: int) -> str:
     """A count in words that are short: 22.7 M."""
     for size, unit in ((10**12, " T"), (10**9, " B"), (10**6, " M"), (10**3, " k")):
         if value >= size:
@@ -55,6 +71,17 @@ def _count(value: int) -> str:
     return str(value)
 
 
-def _breakable(identifier: str) -> Markup:
+def breakable(identifier: str) -> Markup:
     """An identifier that a browser may break between its parts."""
     return Markup("<wbr>").join(escape(part) for part in parts(identifier))
+
+
+def scale(value: float, error: float | None = None) -> str:
+    """The classes that draw a score and its error on the way from 0 to 1, in per cent: see ``static/leaderboard.css``."""
+    classes = f"s v{round(min(max(value, 0.0), 1.0) * 100)}"
+    return classes if error is None or math.isnan(error) else f"{classes} e{round(min(max(error, 0.0), 0.5) * 100)}"
+
+
+def moment(at: str) -> str:
+    """A moment for people, from ISO 8601 in UTC."""
+    return f"{at[:10]} {at[11:16]} UTC"

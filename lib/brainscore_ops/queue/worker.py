@@ -29,6 +29,7 @@ from brainscore_ops.database.connection import Database
 from brainscore_ops.database.marker import require_marked
 from brainscore_ops.database.schema import require_newest
 from brainscore_ops.errors import OpsError, RefusedError, UnavailableError
+from brainscore_ops.notify.outbox import deliver
 from brainscore_ops.queue.execution import INTERRUPTED, Order
 from brainscore_ops.queue.jobs import TASK, JobState, jobs
 from brainscore_ops.queue.schedule import ask_for_due, read_schedule, remove_old
@@ -215,16 +216,21 @@ class _Work:
                 await self._take_over(app)
 
     async def _keep_schedule(self) -> None:
-        """Ask for what comes again and again, and remove what ended long ago."""
+        """From time to time: ask for what comes again and again, remove what ended long ago, send mails that wait."""
         schedule = read_schedule(self._deployment.workspace)
         database = Database.of(self._deployment)
+        said = ""
         try:
             while not self._stopping:
                 try:
                     for job in await asyncio.to_thread(self._ask_for_due, database, schedule):
                         self._tell(f"job {job}: its time has come")
+                    await asyncio.to_thread(deliver, database, self._deployment)
+                    said = ""
                 except OpsError as error:
-                    self._tell(f"the schedule has to wait: {error.message}")
+                    if error.message != said:
+                        self._tell(f"what comes again and again has to wait: {error.message}")
+                    said = error.message
                 await asyncio.sleep(_SCHEDULE_SECONDS)
         finally:
             database.close()

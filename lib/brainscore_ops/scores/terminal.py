@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from brainscore_ops.display import printable
+from brainscore_ops.scores.columns import FAILED, SCORED
 from brainscore_ops.scores.identifiers import parts
-from brainscore_ops.scores.table import FAILED, SCORED
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from brainscore_ops.scores.leaderboard import Benchmark, Cell, Leaderboard
+    from brainscore_ops.scores.benchmark_tree import Benchmark
+    from brainscore_ops.scores.leaderboard import Cell, Leaderboard
 
 PLAIN_WIDTH = 160
 """How wide the table may be where no terminal shows it: in a pipe, in a log."""

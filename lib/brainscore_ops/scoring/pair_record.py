@@ -9,7 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from brainscore_ops.display import Shown, Table, number, with_error
+from brainscore_ops.display import Code, Shown, Table, number, with_error
 
 if TYPE_CHECKING:
     from brainscore_ops.scoring.pair import PairOutcome, ScorePairParameters
@@ -41,7 +41,8 @@ class PairRecord(Shown):
                     "benchmark's plugin",
                     f"benchmarks/{self.job.benchmark_plugin}, version {result.get('benchmark_version')}",
                 ),
-                ("environment", f"{self.outcome.environment_digest}, {len(result.get('packages', {}))} packages"),
+                ("environment", Code(f"{self.outcome.environment_digest}")),
+                ("packages", len(result.get("packages", {}))),
                 ("Python", (result.get("packages") or {}).get("python")),
                 ("node", self.outcome.node),
                 ("resource class", self.job.resource_class),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from brainscore_ops.display import LiveTable, Shown, Table, number, with_error
+from brainscore_ops.display import Badge, LiveTable, Shown, Table, number, with_error
 from brainscore_ops.scoring.attempts import AttemptState, now
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class ScoringBoard(Shown):
         took = (now() - self._began).total_seconds()
         title = f"{len(self._pairs)} pairs: {counts}" + (f"; {again} tried again" if again else "") + f" ({took:.0f} s)"
         ordered = sorted(self._pairs, key=lambda identity: _ORDER.index(self._state(identity)))
-        rows = [self._row(identity) for identity in ordered[:_MOST_ROWS]]
+        rows: list[list[object]] = [self._row(identity) for identity in ordered[:_MOST_ROWS]]
         if len(ordered) > _MOST_ROWS:
             rows.append(["", f"and {len(ordered) - _MOST_ROWS} more", "", "", "", ""])
         return Table(title, rows, ["state", "model", "benchmark", "class", "node", "what"])
@@ -80,13 +80,13 @@ class ScoringBoard(Shown):
             return "retrying"
         return str(attempt.state)
 
-    def _row(self, identity: str) -> list[str]:
+    def _row(self, identity: str) -> list[object]:
         pair, attempt, outcome = self._pairs[identity], self._newest.get(identity), self._outcomes.get(identity)
         where = ""
         if attempt is not None and attempt.node:
             where = attempt.node + (f" (job {attempt.job_id})" if attempt.job_id else "")
         return [
-            self._state(identity),
+            Badge(self._state(identity)),
             pair.model,
             pair.benchmark,
             attempt.resource_class if attempt else "",

@@ -100,6 +100,16 @@ class LibrarySettings(_Settings):
     """``owner/name`` on the forge."""
     domain: str
     """What Brain-Score's database calls the domain: ``vision``."""
+    private_repository: Annotated[str | None, Field(pattern=r"^[\w.-]+/[\w.-]+$")] = None
+    """``owner/name`` on the same forge of what is for its owners and the staff alone: only private plugins, laid over the library
+    to be tested and scored. Without one, private submissions are refused."""
+
+    @field_validator("private_repository")
+    @classmethod
+    def _is_another(cls, private: str | None, info: ValidationInfo) -> str | None:
+        if private is not None and private.casefold() == str(info.data.get("repository")).casefold():
+            raise ValueError("expected another repository than the library's own: everybody sees that one")
+        return private
 
 
 class AwsSettings(_Settings):
@@ -394,6 +404,14 @@ class QueueSettings(_Settings):
 class PortalSettings(_Settings):
     """The website."""
 
+    session_days: Annotated[float, Field(gt=0)] = 14
+    """After which a browser that was signed in is so no longer."""
+    quota: Annotated[int, Field(ge=0)] = 10
+    """How many submissions somebody may make in ``quota_days``: those that were accepted, without those that failed by our fault.
+    The column ``account.quota`` says otherwise for one person."""
+    quota_days: Annotated[float, Field(gt=0)] = 30
+    upload_seconds: PositiveSeconds = 1800
+    """How long an upload may take."""
     trusted_proxies: tuple[Annotated[str, AfterValidator(lambda text: str(ip_network(text)))], ...] = ()
     """Whose ``X-Forwarded-For`` is believed: addresses or networks (``127.0.0.1``, ``10.0.0.0/8``)."""
     webhook_bytes: Annotated[Size, Field(le=25 * MiB)] = 5 * MiB

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from brainscore_ops.database.ops_tables import CanaryScore, now
-from brainscore_ops.display import Shown, Table, number
+from brainscore_ops.display import Badge, Shown, Table, number
 from brainscore_ops.errors import Fault, OpsError, Problem, RefusedError
 from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.library_code import LibraryCode, shared_digest
@@ -111,12 +111,13 @@ class Verdict(Shown):
                 found.canary.benchmark,
                 f"{number(found.canary.expected, 4)} ± {found.canary.tolerance:g}",
                 number(found.value, 4),
-                found.state + (f": {found.reason}" if found.reason else ""),
+                Badge(found.state, "bad" if found.stops_publishing else ""),
+                found.reason,
             ]
             for found in self.findings
         ]
         title = f"{len(self.drifted)} canaries drifted: NOTHING IS PUBLISHED" if self.drifted else "No canary drifted"
-        return Table(title, rows, ["model", "benchmark", "expected", "found", ""])
+        return Table(title, rows, ["model", "benchmark", "expected", "found", "", "why"])
 
     def as_dict(self) -> dict[str, Any]:
         """The verdict as a JSON document."""
@@ -135,7 +136,7 @@ def plan_canaries(context: Context, commit: str) -> CanaryPlan:
     :raises UnknownIdentifiersError: the settings name what the library does not hold
     """
     settings = context.deployment.canaries
-    if not settings:
+    if not settings or context.private:  # they are of the public library, and were looked at when it changed
         return CanaryPlan(commit, (), ())
     code = read_code(context, commit)
     wanted = Wanted(pairs=tuple((canary.model, canary.benchmark) for canary in settings))

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from brainscore_ops.database.ops_tables import Run, SubmissionEvent, SubmissionLife, now
-from brainscore_ops.display import Shown, Table
+from brainscore_ops.display import Badge, Code, Shown, Table
 from brainscore_ops.errors import OpsError, UsageError
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class State(StrEnum):
     PARTLY_SCORED = "partly-scored"
     SCORING_FAILED = "scoring-failed"
     CLOSED = "closed"
+    PUBLISHING = "publishing"
+    PUBLISHED = "published"
 
 
 IN_WORDS: Mapping[State, str] = {
@@ -53,6 +55,8 @@ IN_WORDS: Mapping[State, str] = {
     State.PARTLY_SCORED: "Some scores are in; others could not be computed.",
     State.SCORING_FAILED: "No score could be computed.",
     State.CLOSED: "The pull request was closed without being merged.",
+    State.PUBLISHING: "It is on its way into the public library.",
+    State.PUBLISHED: "The plugins and their scores are public.",
 }
 
 DEADLINE_PASSED = "deadline-passed"
@@ -62,6 +66,9 @@ STALE = "stale"
 
 # From proposal to merge: where the pull request is what happens.
 BEFORE_MERGE = frozenset({State.PROPOSED, State.TESTED, State.TESTS_FAILED, State.HELD})
+SCORING_DONE = frozenset({State.SCORED, State.PARTLY_SCORED, State.SCORING_FAILED})
+IN_PRIVATE = frozenset({State.MERGED, *SCORING_DONE, State.PUBLISHING})
+"""The states in which the private repository holds a private submission's plugins, and the public library does not."""
 
 # The runbook that takes a submission on from a state; from the other states nothing but a person or a new push does.
 NEXT_RUNBOOK: Mapping[State, str] = {
@@ -79,6 +86,7 @@ _LEGACY_STATUS = {
     State.CLOSED: "failure",
     State.SCORED: "successful",
     State.PARTLY_SCORED: "successful",
+    State.PUBLISHED: "successful",
 }
 
 
@@ -136,7 +144,7 @@ class Timeline(Shown):
         return Table(
             f"Submission {self.submission}, {self.name}: {self.state}",
             [
-                [f"{event.at:%Y-%m-%d %H:%M:%S}", event.state, event.message, event.run_id or ""]
+                [f"{event.at:%Y-%m-%d %H:%M:%S}", Badge(event.state), event.message, Code(event.run_id or "")]
                 for event in self.events
             ],
             ["when (UTC)", "state", "what happened", "run"],
@@ -163,17 +171,20 @@ def find_life(session: Session, submission: int, *, lock: bool = False) -> Submi
 
 
 def life_of_pull_request(
-    session: Session, library: str, pull_request: int, *, lock: bool = False
+    session: Session, home: str, pull_request: int, *, lock: bool = False
 ) -> SubmissionLife | None:
-    """The submission that a library's pull request is, or proposes; None where no runbook has met it yet."""
-    query = select(SubmissionLife).where(SubmissionLife.library == library, SubmissionLife.pull_request == pull_request)
+    """The submission that a pull request is, or proposes; None where no runbook has met it yet.
+
+    :param home: whose pull request, :attr:`Context.home`
+    """
+    query = select(SubmissionLife).where(SubmissionLife.library == home, SubmissionLife.pull_request == pull_request)
     return session.scalar(query.with_for_update() if lock else query)
 
 
 def submission_of(context: Context, pull_request: int) -> int | None:
     """The number of the submission that a pull request is, or proposes; None where no runbook has met it yet."""
     with context.database.session() as session:
-        life = life_of_pull_request(session, context.library, pull_request)
+        life = life_of_pull_request(session, context.home, pull_request)
         return life.submission_id if life else None
 
 
@@ -251,13 +262,15 @@ def standing_since(life: SubmissionLife) -> datetime:
 
 def next_step(life: SubmissionLife) -> NextStep | None:
     """The runbook that takes the submission on; None where it has arrived, or waits for a person."""
+    published = life if life.private else life.publishes if life.state in SCORING_DONE else None
+    if published is not None and published.state == State.PUBLISHED and published.removal_sha is None:
+        return NextStep("publish_submission", {"submission": published.submission_id})
     runbook = NEXT_RUNBOOK.get(State(life.state))
     if runbook is None:
         return None
-    return NextStep(
-        runbook,
-        {"submission": life.submission_id} if runbook == "create_pr" else {"pull_request": life.pull_request},
-    )
+    if runbook == "create_pr":
+        return NextStep(runbook, {"submission": life.submission_id})
+    return NextStep(runbook, {"pull_request": life.pull_request, **({"private": True} if life.private else {})})
 
 
 def timeline(database: Database, submission: int) -> Timeline:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from brainscore_ops.display import Shown, Table
+from brainscore_ops.display import Code, Link, Shown, Table
 from brainscore_ops.errors import Fault, RefusedError, StepFailedError
 from brainscore_ops.forge.client import Person, PullRequest
 from brainscore_ops.plugins.archive import Archive, inspect_archive
@@ -38,6 +38,8 @@ class Proposal(Shown):
     """What is to be proposed: everything that the pull request is derived from."""
 
     submission: int
+    home: str
+    """In which of the library's repositories: :attr:`Context.home`."""
     name: str
     branch: str
     base_sha: str
@@ -52,8 +54,8 @@ class Proposal(Shown):
         return Table(
             f"Proposal of submission {self.submission}",
             [
-                ("branch", self.branch),
-                ("on", self.base_sha),
+                ("branch", Code(self.branch)),
+                ("on", Code(self.base_sha)),
                 ("plugins", "\n".join(self.plugins)),
                 ("files", "\n".join(sorted(self.files))),
             ],
@@ -73,11 +75,23 @@ class Proposed(Shown):
             f"Pull request {pull.number}",
             [
                 ("title", pull.title),
-                ("head", f"{pull.head_ref} at {pull.head_sha}"),
+                ("head", Code(f"{pull.head_ref} at {pull.head_sha}")),
                 ("base", pull.base_ref),
-                ("page", pull.url),
+                ("page", Link(pull.url)),
             ],
         )
+
+
+@dataclass(frozen=True)
+class Committed(Shown):
+    """The commit that a proposal is, on its branch."""
+
+    branch: str
+    base_sha: str
+    head_sha: str
+
+    def table(self) -> Table:
+        return Table(f"Branch {self.branch}", [("commit", Code(self.head_sha)), ("on", Code(self.base_sha))])
 
 
 def prepare(context: Context, submission: int) -> Proposal:
@@ -89,7 +103,9 @@ def prepare(context: Context, submission: int) -> Proposal:
     :raises NotAcceptedError: where it was not accepted
     :raises ArchiveLostError: where its archive is no longer there
     """
-    _, head_of_default = context.forge.default_branch()
+    with context.database.session() as session:
+        home = find_life(session, submission).library
+    _, head_of_default = context.side_of(home).forge.default_branch()
     with context.database.session() as session:
         life = find_life(session, submission, lock=True)
         if life.state in {State.RECEIVED, State.REFUSED} or life.archive_path is None:
@@ -102,6 +118,7 @@ def prepare(context: Context, submission: int) -> Proposal:
         archive = _kept_archive(context, life.archive_path, life.archive_digest)
         return Proposal(
             submission=submission,
+            home=life.library,
             name=life.name,
             branch=f"submission/{submission}",
             base_sha=life.base_sha,
@@ -113,14 +130,13 @@ def prepare(context: Context, submission: int) -> Proposal:
         )
 
 
-def propose(context: Context, proposal: Proposal) -> str:
-    """Make the commit and the branch, unless they are there.
-
-    :returns: the head of the proposal
-    """
+def propose(context: Context, proposal: Proposal) -> Committed:
+    """Make the commit and the branch, unless they are there."""
+    forge = context.side_of(proposal.home).forge
     if proposal.pull_request is not None:
-        return context.forge.pull_request(proposal.pull_request).head_sha
-    return context.forge.propose(
+        head_sha = forge.pull_request(proposal.pull_request).head_sha
+        return Committed(proposal.branch, proposal.base_sha, head_sha)
+    head_sha = forge.propose(
         branch=proposal.branch,
         base_sha=proposal.base_sha,
         files=proposal.files,
@@ -128,14 +144,16 @@ def propose(context: Context, proposal: Proposal) -> str:
         author=proposal.author,
         when=proposal.when,
     )
+    return Committed(proposal.branch, proposal.base_sha, head_sha)
 
 
 def open_pull_request(context: Context, proposal: Proposal) -> Proposed:
     """Open the pull request, unless it is open, and record it."""
     plugins = "\n".join(f"- `{plugin}`" for plugin in proposal.plugins)
+    forge = context.side_of(proposal.home).forge
     if proposal.pull_request is not None:
         return _open_again(context, proposal, proposal.pull_request)
-    pull = context.forge.open_pull_request(
+    pull = forge.open_pull_request(
         branch=proposal.branch,
         title=proposal.name,
         body=f"Proposed by the submission system for submission {proposal.submission}.\n\n{plugins}\n\n"
@@ -156,9 +174,10 @@ def _open_again(context: Context, proposal: Proposal, number: int) -> Proposed:
     """The pull request of a submission that has one; it is opened again where the submission ended and was sent again."""
     with context.database.session() as session:
         begins_anew = find_life(session, proposal.submission).state == State.ACCEPTED
+    forge = context.side_of(proposal.home).forge
     if begins_anew:
-        context.forge.reopen(number)
-    pull = context.forge.pull_request(number)
+        forge.reopen(number)
+    pull = forge.pull_request(number)
     if begins_anew:
         with context.database.session() as session:
             life = find_life(session, proposal.submission, lock=True)

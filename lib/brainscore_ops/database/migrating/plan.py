@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from brainscore_ops.database.migrating.errors import MigrationRefusedError
 from brainscore_ops.database.schema import Revision, current_revision, newest_revision, steps
-from brainscore_ops.display import Shown, Table
+from brainscore_ops.display import Code, Shown, Table
 
 if TYPE_CHECKING:
     from brainscore_ops.database.connection import Database
@@ -35,7 +35,9 @@ class MigrationPlan(Shown):
     def table(self) -> Table:
         if not self.steps:
             return Table(f"The schema is at {self.target}: nothing to do", [])
-        rows = [[revision.id, direction, revision.title, revision.digest[:12]] for revision, direction in self.steps]
+        rows = [
+            [revision.id, direction, revision.title, Code(revision.digest, 12)] for revision, direction in self.steps
+        ]
         return Table(f"From {self.current or 'nothing'} to {self.target}", rows, ["revision", "", "what for", "SQL"])
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.database.migrating.errors import MigrationRefusedError
 from brainscore_ops.database.schema import BRAINSCORE_REVISION, DOWNGRADE, UPGRADE, revision_ids
-from brainscore_ops.display import Shown, Table
+from brainscore_ops.display import Badge, Shown, Table
 from brainscore_ops.errors import Problem
 from brainscore_ops.settings import Deployment, deployment_names, load_deployment
 
@@ -39,7 +39,7 @@ class Verdict(Shown):
     rules: tuple[Rule, ...]
 
     def table(self) -> Table:
-        rows = [["✓" if rule.passed else "✗", rule.name, rule.message] for rule in self.rules]
+        rows = [[Badge("✓" if rule.passed else "✗"), rule.name, rule.message] for rule in self.rules]
         return Table(
             "The rules are met" if all(r.passed for r in self.rules) else "Refused", rows, ["", "rule", "found"]
         )

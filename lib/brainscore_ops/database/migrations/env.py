@@ -4,7 +4,7 @@ connection it writes the SQL that it would run.
 
 from alembic import context
 
-from brainscore_ops.database import ops_tables  # noqa: F401 - defines the tables
+from brainscore_ops.database import account_tables, ops_tables  # noqa: F401 - define the tables
 from brainscore_ops.database.brainscore_tables import Base
 from brainscore_ops.database.schema import COMPARISON
 

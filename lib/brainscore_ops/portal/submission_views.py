@@ -1,0 +1,195 @@
+"""What somebody may see of a submission."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from brainscore_ops.database.brainscore_tables import Submission
+from brainscore_ops.database.ops_tables import Run, SubmissionLife
+from brainscore_ops.portal.errors import PageNotFoundError
+from brainscore_ops.portal.submitting import can_try_again, models_of
+from brainscore_ops.scoring.attempt_rows import Standing, standings
+from brainscore_ops.submissions.life import IN_WORDS, NEXT_RUNBOOK, State
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+    from brainscore_ops.database.connection import Database
+    from brainscore_ops.database.viewer import Viewer
+    from brainscore_ops.settings import Deployment
+
+KINDS = {
+    State.REFUSED: "bad",
+    State.TESTS_FAILED: "bad",
+    State.SCORING_FAILED: "bad",
+    State.CLOSED: "bad",
+    State.HELD: "wait",
+    State.SCORED: "good",
+    State.PARTLY_SCORED: "wait",
+}
+"""How a state is shown: the others are on their way."""
+
+NEXT_IN_WORDS = {
+    State.RECEIVED: "It is being checked.",
+    State.ACCEPTED: "Next, a pull request proposes it to the library.",
+    State.PROPOSED: "Next, its tests are run.",
+    State.TESTED: "Next, it is merged into the library.",
+    State.MERGED: "It is being scored.",
+    State.HELD: "A maintainer of the library looks at it. You need not do anything.",
+}
+"""What happens next."""
+
+WHOSE_FAULT = {
+    "submission": "This is about what was submitted. Mend it, and send it again.",
+    "infrastructure": "This was our fault. It does not count against your quota.",
+    "operator": "The Brain-Score team has to look at this.",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a list of submissions."""
+
+    number: int
+    name: str
+    state: str
+    kind: str
+    says: str
+    public: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Step:
+    """One entry of a timeline."""
+
+    at: datetime
+    state: str
+    kind: str
+    message: str
+    log: str
+    """The end of its log, for those who may see it."""
+    run_id: str
+    """The run whose record they may see."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A submission, as somebody sees it."""
+
+    line: Line
+    submitter: str
+    next: str
+    """What happens next; empty where nothing does."""
+    is_final: bool
+    reason: str
+    fault: str
+    plugins: tuple[str, ...]
+    models: tuple[str, ...]
+    """Identifiers of models that have a page."""
+    benchmarks: tuple[str, ...]
+    pull_request: int | None
+    pull_request_url: str
+    steps: tuple[Step, ...]
+    runs: tuple[Run, ...]
+    standing: Standing | None
+    is_theirs: bool
+    """Whether they may change it."""
+    scores_are_public: bool | None
+    """None where there is nothing yet that could be shown or hidden."""
+    can_try_again: bool
+
+
+def of_person(session: Session, user_id: int) -> list[Line]:
+    """Somebody's submissions, the newest first."""
+    found = session.scalars(
+        select(SubmissionLife)
+        .join(Submission, Submission.id == SubmissionLife.submission_id)
+        .where(Submission.submitter_id == user_id)
+        .order_by(SubmissionLife.submission_id.desc())
+    )
+    return [line_of(life) for life in found]
+
+
+def all_of(session: Session, states: Sequence[str] = (), limit: int = 200) -> list[Line]:
+    """Everybody's submissions, the newest first."""
+    query = select(SubmissionLife).order_by(SubmissionLife.submission_id.desc()).limit(limit)
+    return [
+        line_of(life) for life in session.scalars(query.where(SubmissionLife.state.in_(states)) if states else query)
+    ]
+
+
+def line_of(life: SubmissionLife) -> Line:
+    """A submission in one line."""
+    state = State(life.state)
+    return Line(
+        number=life.submission_id,
+        name=life.name,
+        state=state.replace("-", " "),
+        kind=KINDS.get(state, "note"),
+        says=IN_WORDS[state],
+        public=life.public,
+        created_at=life.created_at,
+        updated_at=life.updated_at,
+    )
+
+
+def look(database: Database, viewer: Viewer, deployment: Deployment, number: int) -> View:
+    """A submission as somebody may see it: strangers see the steps, its owner and the team also logs and records.
+
+    :raises PageNotFoundError: where there is none of that number, or they may not know of it
+    """
+    with database.session() as session:
+        life = session.get(SubmissionLife, number)
+        if life is None or life.library != deployment.library.package or not viewer.sees_submission(life):
+            raise PageNotFoundError("There is no such submission.", remedy="Sign in, if it is yours.")
+        state, theirs = State(life.state), viewer.owns(life) or viewer.sees_everything
+        models = models_of(session, life)
+        runs = session.scalars(select(Run).where(Run.submission_id == number).order_by(Run.started_at)).all()
+        known_runs = {run.id for run in runs}
+        return View(
+            line=line_of(life),
+            submitter=life.submitter,
+            next=NEXT_IN_WORDS.get(state, ""),
+            is_final=state not in NEXT_RUNBOOK and state not in (State.RECEIVED, State.HELD),
+            reason=life.reason or "",
+            fault=WHOSE_FAULT.get(life.fault or "", ""),
+            plugins=tuple(f"{kind}/{name}" for kind, names in life.plugins.items() for name in names),
+            models=tuple(model.name for model in models if theirs or model.public),
+            benchmarks=tuple(life.identifiers.get("benchmarks", ())),
+            pull_request=life.pull_request,
+            pull_request_url=_web_address(life.pull_request_url),
+            steps=tuple(
+                Step(
+                    at=event.at,
+                    state=event.state.replace("-", " "),
+                    kind=_kind_of_event(event),
+                    message=event.message,
+                    log=(event.log or "") if theirs else "",
+                    run_id=event.run_id if theirs and event.run_id in known_runs and event.run_id else "",
+                )
+                for event in life.events
+            ),
+            runs=tuple(runs) if theirs else (),
+            standing=standings(session, [number]).get(number),
+            is_theirs=theirs,
+            scores_are_public=all(model.public for model in models) if models else None,
+            can_try_again=theirs and can_try_again(life),
+        )
+
+
+def _kind_of_event(event: Any) -> str:
+    if event.reason_code:
+        return "bad" if event.state in KINDS and KINDS[State(event.state)] == "bad" else "wait"
+    return KINDS.get(State(event.state), "good") if event.state in list(State) else "note"
+
+
+def _web_address(text: str | None) -> str:
+    return text if text and text.startswith(("http://", "https://")) else ""

@@ -1,0 +1,1 @@
+"""What the researchers' notebooks compute: a function each, which takes scores and gives an object that shows itself."""

@@ -1,0 +1,1 @@
+"""Figures of scores: interactive where plotly's can be shown, pictures everywhere else."""

@@ -102,6 +102,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_run_is_replaced_and_the_effe
     job = until(in_state(queue, number, JobState.SUCCEEDED))
     assert effects.read_text() == "x"
     assert job.attempts == 2
+    assert job.reason is None, "of the last attempt"
 
 
 def test_two_jobs_about_one_submission_never_run_at_the_same_time(queue, start, tmp_path):

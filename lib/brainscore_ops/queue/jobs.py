@@ -169,8 +169,17 @@ def jobs(
     """
     with _session_of(deployment, session) as transaction:
         rows = transaction.execute(
-            text(f"{_JOBS} WHERE j.queue_name = :queue AND (:subject = '' OR j.lock = :lock) ORDER BY j.id DESC"),
-            {"queue": deployment.name, "subject": subject, "lock": f"{deployment.name}:{subject}"},
+            text(
+                f"{_JOBS} WHERE j.queue_name = :queue AND (:subject = '' OR j.lock = :lock) "
+                "AND j.status::text = ANY (:statuses) ORDER BY j.id DESC LIMIT :most"
+            ),
+            {
+                "queue": deployment.name,
+                "subject": subject,
+                "lock": f"{deployment.name}:{subject}",
+                "statuses": sorted({status for state in states or JobState for status in _STATUSES[state]}),
+                "most": None if states else limit,  # several states are one status
+            },
         )
         found = (_view(row, deployment) for row in rows.mappings())
         kept = (view for view in found if not states or view.state in states)
@@ -290,6 +299,18 @@ LEFT JOIN LATERAL (
 ) e ON true
 LEFT JOIN LATERAL (SELECT * FROM job_attempt WHERE job_id = j.id ORDER BY number DESC LIMIT 1) a ON true
 """
+
+_STATUSES = {
+    JobState.WAITING: ("todo",),
+    JobState.RETRYING: ("todo",),
+    JobState.RUNNING: ("doing",),
+    JobState.CANCELLING: ("doing",),
+    JobState.SUCCEEDED: ("succeeded",),
+    JobState.REFUSED: ("failed",),
+    JobState.FAILED: ("failed",),
+    JobState.CANCELLED: ("cancelled", "aborted", "failed"),
+}
+"""What the library calls a job that may be in a state."""
 
 _TRIES = 5
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 
 from brainscore_ops.database.ops_tables import Run, SubmissionLife, now
 from brainscore_ops.display import Shown, Table
@@ -35,6 +35,7 @@ from brainscore_ops.submissions.life import (
     remark,
     standing_since,
 )
+from brainscore_ops.submissions.publication import give_up
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -141,7 +142,7 @@ def survey(context: Context) -> Survey:
         lives = session.scalars(
             select(SubmissionLife)
             .where(
-                SubmissionLife.library == context.library,
+                SubmissionLife.library.in_([side.home for side in context.sides]),
                 SubmissionLife.state.in_([*WAITS_FOR_US, *WAITS_FOR_SOMEBODY])
                 | ((SubmissionLife.state == State.CLOSED) & SubmissionLife.reason_code.in_([DEADLINE_PASSED, STALE])),
             )
@@ -202,7 +203,8 @@ def _is_being_run(session: Session, life: SubmissionLife) -> bool:
 def _last_run(session: Session, life: SubmissionLife, *states: RunState) -> Run | None:
     about = Run.submission_id == life.submission_id
     if life.pull_request is not None:
-        about |= Run.parameters["pull_request"].as_integer() == life.pull_request
+        private = func.coalesce(Run.parameters["private"].as_boolean(), False)
+        about |= and_(Run.parameters["pull_request"].as_integer() == life.pull_request, private == life.private)
     wanted = [about, Run.state.in_(states)] if states else [about]
     return session.scalar(select(Run).where(*wanted).order_by(Run.started_at.desc()).limit(1))
 
@@ -229,6 +231,8 @@ def _end(context: Context, session: Session, life: SubmissionLife, each: Overdue
         failure=failure,
         run_id=context.run_id,
     )
+    if not merged:
+        give_up(context, session, life, str(life.submission_id))
     event = f"deadline-{each.state}-{each.since.isoformat(timespec='seconds')}"
     mail.queue(session, context.deployment, life, ended, event=event)
     _tell_maintainers(
@@ -268,6 +272,7 @@ def _close(context: Context, session: Session, life: SubmissionLife, each: Overd
     closed = Closed(**mail.about(life), since=_day(each.since), by_hand=life.archive_digest is None)
     key = f"stale:{each.since.isoformat(timespec='seconds')}"
     move(session, life, State.CLOSED, key=key, failure=failure, run_id=context.run_id)
+    give_up(context, session, life, str(life.submission_id))
     mail.queue(session, context.deployment, life, closed, event=key)
 
 
@@ -290,14 +295,15 @@ def _close_pull_request(context: Context, submission: int) -> None:
     with context.database.session() as session:
         life = find_life(session, submission)
         number, state, reason, code = life.pull_request, State(life.state), life.reason or "", life.reason_code
+        forge = context.side_of(life.library).forge
     if number is None or state is not State.CLOSED:
         return
-    pull = context.forge.pull_request(number)
+    pull = forge.pull_request(number)
     if pull.state == "open":
-        context.forge.close(number)
+        forge.close(number)
         ours = "This is our fault and not yours. " if code == DEADLINE_PASSED else ""
         said = f"Closed: {reason}. {ours}Open it again, and it begins anew."
-        context.forge.comment(number, key=f"brainscore-ops/closed/{submission}", body=said)
+        forge.comment(number, key=f"brainscore-ops/closed/{submission}", body=said)
     with context.database.session() as session:
         life = find_life(session, submission, lock=True)
         if life.state == State.CLOSED:

@@ -13,8 +13,9 @@ from brainscore_ops.plugins.archive import ArchiveRefusedError
 from brainscore_ops.portal import quota, rate_limits, submission_views
 from brainscore_ops.portal.errors import BadRequestError, TooLargeError
 from brainscore_ops.portal.handlers import PortalHandler, status_of
-from brainscore_ops.portal.submitting import Arrived, set_visibility, submit, try_again
+from brainscore_ops.portal.submitting import Arrived, publish, set_visibility, submit, try_again
 from brainscore_ops.portal.uploads import Upload
+from brainscore_ops.submissions.context import NoPrivateRepositoryError
 from brainscore_ops.submissions.intake import VisibilityError
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ class Submit(UploadHandler):
         except (
             ArchiveRefusedError,
             VisibilityError,
+            NoPrivateRepositoryError,
             quota.QuotaError,
             BadRequestError,
             TooLargeError,
@@ -189,6 +191,20 @@ class SubmissionVisibility(PortalHandler):
         self.redirect(f"/submissions/{number}?said={'public' if public else 'hidden'}", status=303)
 
 
+class SubmissionPublication(PortalHandler):
+    """A private submission that is to be public."""
+
+    async def post(self, number: str) -> None:
+        person = self.signed_in("account")
+
+        def ask() -> None:
+            with self.database.session() as session:
+                publish(session, self.deployment, person, int(number))
+
+        await self.in_thread(ask)
+        self.redirect(f"/submissions/{number}?said=publishing", status=303)
+
+
 class SubmissionAgain(PortalHandler):
     """Once more what failed by our fault."""
 
@@ -209,6 +225,7 @@ SAID = {
     "public": "Everybody sees the scores now.",
     "hidden": "You and the Brain-Score team alone see the scores now.",
     "again": "It will be tried again.",
+    "publishing": "It is going to be public: its plugins are proposed to the public library now.",
 }
 
 _N = r"([0-9]{1,9})"
@@ -218,4 +235,5 @@ ROUTES: list[tuple[str, type[PortalHandler]]] = [
     (rf"/submissions/{_N}", SubmissionPage),
     (rf"/submissions/{_N}/visibility", SubmissionVisibility),
     (rf"/submissions/{_N}/again", SubmissionAgain),
+    (rf"/submissions/{_N}/publish", SubmissionPublication),
 ]

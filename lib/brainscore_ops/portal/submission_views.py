@@ -12,7 +12,7 @@ from brainscore_ops.database.ops_tables import Run, SubmissionLife
 from brainscore_ops.portal.errors import PageNotFoundError
 from brainscore_ops.portal.submitting import can_try_again, models_of
 from brainscore_ops.scoring.attempt_rows import Standing, standings
-from brainscore_ops.submissions.life import IN_WORDS, NEXT_RUNBOOK, State
+from brainscore_ops.submissions.life import IN_WORDS, NEXT_RUNBOOK, SCORING_DONE, State, home_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +32,7 @@ KINDS = {
     State.HELD: "wait",
     State.SCORED: "good",
     State.PARTLY_SCORED: "wait",
+    State.PUBLISHED: "good",
 }
 """How a state is shown: the others are on their way."""
 
@@ -42,6 +43,7 @@ NEXT_IN_WORDS = {
     State.TESTED: "Next, it is merged into the library.",
     State.MERGED: "It is being scored.",
     State.HELD: "A maintainer of the library looks at it. You need not do anything.",
+    State.PUBLISHING: "A pull request takes it there, like any other submission.",
 }
 """What happens next."""
 
@@ -103,7 +105,11 @@ class View:
     is_theirs: bool
     """Whether they may change it."""
     scores_are_public: bool | None
-    """None where there is nothing yet that could be shown or hidden."""
+    """None where there is nothing yet that could be shown or hidden, and where it is private with its code."""
+    can_be_published: bool
+    """Whether it is private, and the viewer may have it published now."""
+    public_submission: int | None
+    """The submission that takes a private one to the public library, or took it there."""
     can_try_again: bool
 
 
@@ -148,7 +154,8 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
     """
     with database.session() as session:
         life = session.get(SubmissionLife, number)
-        if life is None or life.library != deployment.library.package or not viewer.sees_submission(life):
+        here = {home_of(deployment.library.package, private=private) for private in (False, True)}
+        if life is None or life.library not in here or not viewer.sees_submission(life):
             raise PageNotFoundError("There is no such submission.", remedy="Sign in, if it is yours.")
         state, theirs = State(life.state), viewer.owns(life) or viewer.sees_everything
         models = models_of(session, life)
@@ -158,14 +165,15 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
             line=line_of(life),
             submitter=life.submitter,
             next=NEXT_IN_WORDS.get(state, ""),
-            is_final=state not in NEXT_RUNBOOK and state not in (State.RECEIVED, State.HELD),
+            is_final=state not in NEXT_RUNBOOK and state not in (State.RECEIVED, State.HELD, State.PUBLISHING),
             reason=life.reason or "",
             fault=WHOSE_FAULT.get(life.fault or "", ""),
             plugins=tuple(f"{kind}/{name}" for kind, names in life.plugins.items() for name in names),
             models=tuple(model.name for model in models if theirs or model.public),
             benchmarks=tuple(life.identifiers.get("benchmarks", ())),
             pull_request=life.pull_request,
-            pull_request_url=_web_address(life.pull_request_url),
+            # The private repository is the team's: for a submission's owner its pages are not there.
+            pull_request_url="" if life.private and not viewer.sees_everything else _web_address(life.pull_request_url),
             steps=tuple(
                 Step(
                     at=event.at,
@@ -180,7 +188,9 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
             runs=tuple(runs) if theirs else (),
             standing=standings(session, [number]).get(number),
             is_theirs=theirs,
-            scores_are_public=all(model.public for model in models) if models else None,
+            scores_are_public=all(model.public for model in models) if models and not life.private else None,
+            can_be_published=theirs and life.private and state in SCORING_DONE,
+            public_submission=life.carriers[-1].submission_id if theirs and life.carriers else None,
             can_try_again=theirs and can_try_again(life),
         )
 

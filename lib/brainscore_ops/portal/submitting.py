@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.database.brainscore_tables import Model
+from brainscore_ops.database.ops_tables import SubmissionLife
 from brainscore_ops.database.schema import MIGRATION_LOCK
 from brainscore_ops.errors import Fault, OpsError
 from brainscore_ops.portal import quota
-from brainscore_ops.portal.errors import NotAllowedError
+from brainscore_ops.portal.errors import NotAllowedError, PageNotFoundError
 from brainscore_ops.submissions.context import Context
 from brainscore_ops.submissions.intake import Accepted, Received, accept, receive, validate
-from brainscore_ops.submissions.life import State, find_life, next_step
+from brainscore_ops.submissions.life import SCORING_DONE, State, find_life, next_step, pull_request_parameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from brainscore_ops.database.connection import Database
-    from brainscore_ops.database.ops_tables import SubmissionLife
     from brainscore_ops.portal.sessions import Person
     from brainscore_ops.settings import Deployment
 
@@ -100,27 +100,50 @@ def can_try_again(life: SubmissionLife) -> bool:
 def try_again(session: Session, deployment: Deployment, person: Person, submission: int) -> None:
     """Ask the queue to try once more what failed by our fault.
 
-    :raises NotAllowedError: it is not theirs, or there is nothing to try again
+    :raises PageNotFoundError, NotAllowedError: it is not theirs, or there is nothing to try again
     """
-    life = find_life(session, submission)
-    if not (person.viewer.owns(life) or person.viewer.sees_everything) or not can_try_again(life):
+    life = _own(session, person, submission)
+    if not can_try_again(life):
         raise NotAllowedError("expected a submission of yours that failed by our fault")
-    _enqueue(deployment, session, _AGAIN[State(life.state)], {"pull_request": life.pull_request}, f"web:{person.email}")
+    _enqueue(deployment, session, _AGAIN[State(life.state)], pull_request_parameters(life), f"web:{person.email}")
+
+
+def publish(session: Session, deployment: Deployment, person: Person, submission: int) -> None:
+    """Ask the queue to publish a private submission.
+
+    :raises PageNotFoundError, NotAllowedError: it is not theirs, or cannot be published now
+    """
+    life = _own(session, person, submission)
+    if not life.private or life.state not in SCORING_DONE:
+        raise NotAllowedError(
+            "expected a private submission that was scored, and is not on its way to the public already"
+        )
+    _enqueue(deployment, session, "publish_submission", {"submission": submission}, f"web:{person.email}")
 
 
 def set_visibility(session: Session, person: Person, submission: int, *, public: bool) -> int:
     """Show the scores of a submission's models to everybody, or to their owner alone.
 
     :returns: how many models that concerns
-    :raises NotAllowedError: the submission is not theirs
+    :raises PageNotFoundError, NotAllowedError: it is not theirs, or its code is private: with that, its scores are
     """
-    life = find_life(session, submission, lock=True)
-    if not (person.viewer.owns(life) or person.viewer.sees_everything):
-        raise NotAllowedError("expected a submission of yours")
+    life = _own(session, person, submission)
+    if life.private:
+        raise NotAllowedError("expected a submission whose code is public: publish it, and everybody sees its scores")
     models = models_of(session, life)
     for model in models:
         model.public = public
     return len(models)
+
+
+def _own(session: Session, person: Person, submission: int) -> SubmissionLife:
+    """A submission of somebody's, locked. What they may not know of is not there for them."""
+    life = session.get(SubmissionLife, submission, with_for_update=True)
+    if life is None or not person.viewer.sees_submission(life):
+        raise PageNotFoundError("There is no such submission.")
+    if not (person.viewer.owns(life) or person.viewer.sees_everything):
+        raise NotAllowedError("expected a submission of yours")
+    return life
 
 
 def models_of(session: Session, life: SubmissionLife) -> list[Model]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from brainscore_ops.database.ops_tables import SubmissionLife
 from brainscore_ops.pipeline import goes_on
 from brainscore_ops.queue.jobs import enqueue
-from brainscore_ops.submissions.life import life_of_pull_request, next_step
+from brainscore_ops.submissions.life import home_of, life_of_pull_request, next_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,4 +55,5 @@ def _life(
     if isinstance(submission, int):
         return session.get(SubmissionLife, submission)
     pull_request = parameters.get("pull_request")
-    return life_of_pull_request(session, deployment.library.package, pull_request) if pull_request is not None else None
+    home = home_of(deployment.library.package, private=bool(parameters.get("private")))
+    return life_of_pull_request(session, home, pull_request) if pull_request is not None else None

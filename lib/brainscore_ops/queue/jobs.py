@@ -25,6 +25,7 @@ from brainscore_ops.database.ops_tables import SubmissionLife
 from brainscore_ops.errors import RefusedError, UnavailableError, UsageError
 from brainscore_ops.runbooks.catalogue import find_runbook
 from brainscore_ops.runbooks.parameters import check_parameters, load_parameters_model
+from brainscore_ops.submissions.life import home_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -249,15 +250,18 @@ def default_key(runbook: str, parameters: Mapping[str, Any]) -> str:
 def subject_of(session: Session, deployment: Deployment, runbook: str, parameters: Mapping[str, Any]) -> str:
     """What a run of a runbook is about: a submission, a pull request that is nobody's submission yet, or the runbook alone."""
     submission, pull_request = parameters.get("submission"), parameters.get("pull_request")
+    private = bool(parameters.get("private"))
     if submission is None and pull_request is not None:
         submission = session.scalar(
             select(SubmissionLife.submission_id).where(
-                SubmissionLife.library == deployment.library.package, SubmissionLife.pull_request == pull_request
+                SubmissionLife.library == home_of(deployment.library.package, private=private),
+                SubmissionLife.pull_request == pull_request,
             )
         )
     if submission is not None:
         return f"submission {submission}"
-    return f"pull request {pull_request}" if pull_request is not None else runbook
+    where = "private " if private else ""
+    return f"{where}pull request {pull_request}" if pull_request is not None else runbook
 
 
 _JOBS = """

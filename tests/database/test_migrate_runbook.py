@@ -13,6 +13,7 @@ import nbformat
 import pytest
 import yaml
 from sqlalchemy import text
+from tests.shown import check_record
 
 from brainscore_ops.database import schema
 from brainscore_ops.database.connection import Database
@@ -65,7 +66,9 @@ def command(*arguments):
 
 
 def migrate(**parameters):
-    return run_runbook("migrate", {"deployment": "test", **parameters}, triggered_by="test")
+    result = run_runbook("migrate", {"deployment": "test", **parameters}, triggered_by="test")
+    check_record(result.record)
+    return result
 
 
 def structure(database):

@@ -10,11 +10,17 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from pandas.testing import assert_frame_equal
 from sqlalchemy import func, select, text
+from tests.shown import check_record
 
+from brainscore_ops import scores
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, Model, Score
+from brainscore_ops.database.connection import Database
 from brainscore_ops.database.ops_tables import OutboxMessage, Run, ScoreProvenance
 from brainscore_ops.notify.mailbox import read_mails
+from brainscore_ops.scores.score_data import ScoreData
+from brainscore_ops.scores.sources.database import DatabaseSource
 
 REPOSITORY = "brain-score/example"
 GOOD = {"naming-times", "zipf-frequency", "minilm", "structural-profile"}
@@ -189,6 +195,29 @@ def test_every_run_has_its_record_and_the_record_its_run(demo):
     assert {run["state"] for run in runs} == {"succeeded", "failed", "refused"}
     records = {path.relative_to(demo.outputs).as_posix() for path in demo.outputs.glob("*/*/*.ipynb")}
     assert {run["record_path"] for run in runs} == records
+
+
+def test_whatever_a_step_shows_can_be_read_as_html_and_as_text(demo):
+    shown = {path: check_record(path) for path in demo.outputs.glob("*/*/*.ipynb")}
+    assert min(shown.values()) >= 1, "every record shows at least the deployment, or what went wrong"
+
+
+@pytest.mark.parametrize("notebook", ["leaderboard", "model_card", "cost_report"])
+def test_a_researchers_notebook_runs_on_the_database_and_leaves_a_record(demo, notebook):
+    result = demo.installation.json("run", notebook)
+    assert result["state"] == "succeeded"
+    assert check_record(Path(result["record"])) >= 4
+
+
+def test_scores_are_the_same_from_the_database_and_from_what_was_kept_of_it(demo, tmp_path):
+    deployment = demo.installation.deployment
+    data = ScoreData(DatabaseSource(Database.of(deployment), deployment.library.domain, "the demo's database"))
+    kept = scores.connect(data.save(tmp_path / "kept"))
+    for call in ("table", "matrix", "averages", "history", "runs", "canaries", "benchmarks", "models"):
+        assert_frame_equal(getattr(kept, call)(), getattr(data, call)(), check_exact=True)
+    assert set(data.table()["model"]) >= MODELS
+    assert set(data.matrix().columns) == BENCHMARKS
+    assert (data.runs()["peak_memory_bytes"] > 0).all()
 
 
 def test_every_pair_has_a_record_of_its_own(demo):

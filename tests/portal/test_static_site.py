@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import pytest
 from tests.scores.conftest import World, scores_database, world
 
+from brainscore_ops import scores
 from brainscore_ops.portal import static_site
 from brainscore_ops.portal.static_site import NotASiteError, Published, write_site
 from brainscore_ops.scores.publication import published_revision
@@ -144,3 +146,11 @@ def test_the_data_beside_the_pages_are_those_of_the_leaderboard(filled: World, t
     about = json.loads((data / "site.json").read_text())
     assert (about["domain"], about["revision"]) == (filled.domain, board["revision"])
     assert len(board["models"]) == 2
+
+    read = scores.connect(data)
+    table = read.table()
+    assert len(table) == 3
+    lines = list(csv.DictReader((data / "scores.csv").open()))
+    assert [line["model"] for line in lines] == list(table["model"])
+    document = json.loads((data / "scores.json").read_text())
+    assert [row[document["columns"].index("value")] for row in document["data"]] == [0.25, 0.5, None]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.shown import check_record
 
 from brainscore_ops import services
 from brainscore_ops.database.connection import Database
@@ -80,7 +81,9 @@ class Place:
         given = [word for name, value in parameters.items() for word in ("-p", name, str(value))]
         finished = self.command("run", runbook, *given, "--json")
         assert finished.stdout, finished.stderr
-        return json.loads(finished.stdout)
+        result = json.loads(finished.stdout)
+        check_record(Path(result["record"]))
+        return result
 
     def archive(self, files: dict[str, str], name: str = "") -> Path:
         path = self.folder / f"{name or f'archive-{next(self.numbers)}'}.zip"

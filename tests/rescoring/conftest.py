@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from sqlalchemy import select
+from tests.shown import check_record
 
 from brainscore_ops.database.connection import Database
 from brainscore_ops.database.ops_tables import ScoreProvenance
@@ -48,7 +49,9 @@ class Laboratory:
 
     def run(self, runbook: str, *parameters: str, code: int = 0) -> dict[str, Any]:
         given = [word for parameter in parameters for word in ("-p", *parameter.split("=", 1))]
-        return self.json("run", runbook, *given, code=code)
+        result = self.json("run", runbook, *given, code=code)
+        check_record(Path(result["record"]))
+        return result
 
     def settings(self, **changes: Any) -> None:
         """Change the deployment's file, as a maintainer does."""

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
+from brainscore_ops.display import Code, Shown, Table
 from brainscore_ops.errors import Problem, RefusedError, UsageError
 from brainscore_ops.plugins import rules
 from brainscore_ops.plugins.catalogue import Catalogue, read_catalogue
 from brainscore_ops.plugins.layout import (
+    IDENTIFIER_KINDS,
     PLUGIN_TYPES,
     Owner,
     PluginKey,
@@ -87,18 +89,32 @@ class ArchiveLimits:
 
 
 @dataclass(frozen=True)
-class Archive:
+class Archive(Shown):
     """An archive that was found sound."""
 
     digest: str
     """SHA-256 of the archive's file, in hexadecimal."""
-    files: Mapping[str, bytes]
+    files: Mapping[str, bytes] = field(repr=False)
     """Path in the repository (``<library>/<type>/<plugin>/…``) to content, sorted by path."""
     plugins: tuple[PluginKey, ...]
     identifiers: Catalogue
     """What the archive's plugins register."""
     notes: tuple[str, ...] = ()
     """What was left out or changed, in words."""
+
+    def table(self) -> Table:
+        sizes = [f"{path}  {len(content):,} bytes" for path, content in self.files.items()]
+        registers = self.identifiers.to_json()
+        return Table(
+            "The archive is sound",
+            [
+                ("plugins", "\n".join(map(str, self.plugins))),
+                ("registers", "\n".join(f"{kind}: {name}" for kind in IDENTIFIER_KINDS for name in registers[kind])),
+                ("files", "\n".join([f"{len(sizes)} files, {sum(map(len, self.files.values())):,} bytes", *sizes])),
+                ("left out", "\n".join(self.notes)),
+                ("digest", Code(self.digest)),
+            ],
+        )
 
     def to_json(self) -> dict[str, Any]:
         """What was found, as a JSON document; files by name and size."""

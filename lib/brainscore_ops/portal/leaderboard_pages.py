@@ -6,7 +6,6 @@ import hashlib
 import zlib
 from typing import TYPE_CHECKING, Any, cast
 
-from brainscore_ops.database.viewer import PUBLIC
 from brainscore_ops.portal import templating
 from brainscore_ops.portal.benchmark_view import benchmark_entries, benchmark_view
 from brainscore_ops.portal.boards import Boards
@@ -43,14 +42,7 @@ class ScoresHandler(PortalHandler):
         :param make: called in a thread; what is large comes in parts, and is sent as it comes
         """
         board = await self.in_thread(self.boards.of, self.viewer)
-        # The page's frame differs between visitors who see the same scores.
-        seen = f"{board.revision} {self.viewer} {self.request.uri} {templating.revision()}"
-        self.set_header("ETag", f'W/"{hashlib.sha256(seen.encode()).hexdigest()[:24]}"')
-        self.set_header("Cache-Control", "no-cache" if self.viewer == PUBLIC else "private, no-cache")
-        self.set_header("Vary", "Cookie, Accept-Encoding")
-        self.set_header("Content-Type", content_type)
-        if self.check_etag_header():
-            self.set_status(304)
+        if self.told_before(board, content_type):
             await self.finish()
             return
         zipped = "gzip" in self.request.headers.get("Accept-Encoding", "")
@@ -63,6 +55,19 @@ class ScoresHandler(PortalHandler):
             await self.flush()
             part = await self.in_thread(next, parts, b"")
         await self.finish()
+
+    def told_before(self, board: Board, content_type: str) -> bool:
+        """Whether the visitor has this already; sets the headers that say what it is."""
+        # The page's frame differs between visitors who see the same scores.
+        seen = f"{board.revision} {self.viewer} {self.person and self.person.user_id} {self.request.uri} {templating.revision()}"
+        self.set_header("ETag", f'W/"{hashlib.sha256(seen.encode()).hexdigest()[:24]}"')
+        self.set_header("Cache-Control", "no-cache" if self.person is None else "private, no-cache")
+        self.set_header("Vary", "Cookie, Authorization, Accept-Encoding")
+        self.set_header("Content-Type", content_type)
+        if self.check_etag_header():
+            self.set_status(304)
+            return True
+        return False
 
     def compute_etag(self) -> str | None:
         """It is told by what the page shows, before there is a page."""

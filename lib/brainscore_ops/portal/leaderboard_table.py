@@ -203,6 +203,12 @@ class LeaderboardTable:
             for place, node in enumerate(self.scores.nodes)
         )
 
+    @property
+    def inside(self) -> int:
+        """How many benchmarks are in this part of the tree."""
+        part = self.wish.parent
+        return sum(node.benchmark is not None and part in node.path for node in self.scores.nodes)
+
     @cached_property
     def families(self) -> tuple[str, ...]:
         """What can be chosen as a family."""

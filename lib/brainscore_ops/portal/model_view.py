@@ -143,7 +143,7 @@ def model_view(session: Session, board: Board, name: str, viewer: Viewer, librar
 def _sources(session: Session, model: int, domain: str, viewer: Viewer) -> dict[int, Any]:
     """The row of a benchmark's version → what the outcome on it was computed from."""
     columns = ("benchmark_id", "identity", "library_commit")
-    statement = counting_outcomes(*columns, domain=domain, viewer=viewer).where(Model.id == model)
+    statement = counting_outcomes(*columns, domain=domain, viewer=viewer, models=[model])
     return {row.benchmark_id: row for row in session.execute(statement)}
 
 

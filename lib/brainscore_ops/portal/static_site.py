@@ -19,6 +19,7 @@ from brainscore_ops.errors import UsageError
 from brainscore_ops.portal import templating
 from brainscore_ops.portal.benchmark_view import benchmark_entries, benchmark_view
 from brainscore_ops.portal.boards import Board
+from brainscore_ops.portal.data_files import data_files
 from brainscore_ops.portal.leaderboard_table import LeaderboardTable, Wish, leaderboard_values
 from brainscore_ops.portal.model_view import model_view
 from brainscore_ops.portal.site import STATIC, Site, file_of
@@ -93,6 +94,9 @@ def write_site(database: Database, folder: Path, *, library: LibrarySettings) ->
             for name, content in site_files(session, board, library=library):
                 _write(partial / name, content)
                 files += 1
+            for name, content in _data(database, board):
+                _write(partial / DATA / name, content)
+                files += 1
             partial.chmod(0o755)  # a web server of another user reads it
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
@@ -129,12 +133,16 @@ def site_files(
         yield pages.page(f"models/{facts.model}", "model.html", model=of_model)
     yield f"{DATA}/leaderboard.csv", board.csv_parts()
     yield f"{DATA}/leaderboard.json", board.json_parts()
-    about = {
-        "domain": board.domain,
-        "revision": board.revision,
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    yield f"{DATA}/{SITE_FILE}", (json.dumps(about, indent=1) + "\n").encode()
+
+
+def _data(database: Database, board: Leaderboard) -> Iterator[tuple[str, bytes]]:
+    for name, content in data_files(database, board.domain, PUBLIC):
+        if name == SITE_FILE:
+            made_at = datetime.now(UTC).isoformat(timespec="seconds")
+            about = {**json.loads(content), "revision": board.revision, "made_at": made_at}
+            yield name, (json.dumps(about, ensure_ascii=False, indent=1) + "\n").encode()
+        else:
+            yield name, content
 
 
 class _Pages:

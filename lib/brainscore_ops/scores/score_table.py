@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, Select, Subquery, and_, cast, func, null, select, text, union_all
@@ -15,6 +16,8 @@ from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.scores.columns import FAILED, SCORED, SCORES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from brainscore_ops.database.connection import Database
@@ -74,13 +77,20 @@ _OF_OUTCOME = (
 )  # fmt: skip
 
 
-def counting_outcomes(*columns: str, domain: str, viewer: Viewer = PUBLIC, superseded: bool = False) -> Select[Any]:
+def counting_outcomes(
+    *columns: str,
+    domain: str,
+    viewer: Viewer = PUBLIC,
+    superseded: bool = False,
+    models: Sequence[int] | None = None,
+) -> Select[Any]:
     """The outcomes that count, in no order: for each model and version of a benchmark the newest; a failure that the
     infrastructure is to blame for only where there is nothing else.
 
     :param columns: of an outcome: those of :data:`COLUMNS` that are not the model's or the benchmark's; ``microseconds``
         (``computed_at`` as a number, since 1970); ``place`` (1 for what counts)
     :param superseded: also the outcomes which others took the place of
+    :param models: rows of ``brainscore_model``: only theirs, which is quick where they are few
     """
     outcome = _ranked_outcomes()
     places: dict[str, Any] = {
@@ -94,6 +104,9 @@ def counting_outcomes(*columns: str, domain: str, viewer: Viewer = PUBLIC, super
         .join(BenchmarkType, BenchmarkType.identifier == BenchmarkInstance.benchmark_type_id)
         .where(Model.domain == domain, BenchmarkType.domain == domain, viewer.sees_score())
     )
+    if models is not None:
+        # On the column that outcomes are ranked within: it reaches the tables before anything is sorted.
+        statement = statement.where(outcome.c.model_id.in_(models))
     return statement if superseded else statement.where(outcome.c.place == 1)
 
 
@@ -206,3 +219,42 @@ def _failures_without_score() -> Any:
         .join(Model, Model.name == source.model)
         .where(source.score_id.is_(None), source.state == FAILED)
     )
+
+
+def score_records(
+    session: Session, *, domain: str, models: Sequence[int], viewer: Viewer = PUBLIC, benchmark: str = ""
+) -> list[dict[str, Any]]:
+    """The rows of :func:`score_table` of some models, as JSON has them; quick where those are few, and without pandas.
+
+    :param models: rows of ``brainscore_model``
+    :param benchmark: only on this one
+    """
+    read_quickly(session)
+    counting = counting_outcomes(*_OF_OUTCOME, domain=domain, viewer=viewer, models=models)
+    named = {row.model_id: row for row in session.execute(_models(domain).where(Model.id.in_(models)))}
+    versions = {row.benchmark_id: row for row in session.execute(_versions(domain))}
+    records = []
+    for outcome in session.execute(counting):
+        version, model = versions[outcome.benchmark_id], named[outcome.model_id]
+        if benchmark and version.benchmark != benchmark:
+            continue
+        record = {
+            **outcome._mapping,
+            "model": model.model,
+            "benchmark": version.benchmark,
+            "version": version.version,
+            "parent": version.parent,
+            "public": model.open and version.visible,
+            "computed_at": outcome.computed_at and outcome.computed_at.astimezone(UTC).isoformat(),
+        }
+        for name in ("ceiling", "ceiling_error"):
+            if record[name] is None:
+                record[name] = getattr(version, f"{name}_of_benchmark")
+        for name, dtype in COLUMNS.items():
+            if dtype == "float64" and record[name] is not None and not math.isfinite(record[name]):
+                record[name] = None
+        record["state"] = FAILED if record["value"] is None else SCORED
+        if record["state"] == SCORED:
+            record |= {"reason": None, "reason_code": None, "fault": None}
+        records.append({name: record[name] for name in COLUMNS})
+    return sorted(records, key=lambda each: (each["model"], each["benchmark"], each["version"] or 0))

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 import yaml
 from sqlalchemy import text
+from tests.shown import check_record
 
 from brainscore_ops.database.connection import Database
 from brainscore_ops.database.embedded import EmbeddedPostgres
@@ -125,7 +126,9 @@ class Deployed:
         return load_deployment(self.name)
 
     def run(self, runbook: str, **parameters):
-        return run_runbook(runbook, {"deployment": self.name, **parameters}, triggered_by="test")
+        result = run_runbook(runbook, {"deployment": self.name, **parameters}, triggered_by="test")
+        check_record(result.record)
+        return result
 
 
 @pytest.fixture

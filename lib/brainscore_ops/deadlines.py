@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
-from sqlalchemy import and_, func, select
+from sqlalchemy import false, func, select
 
 from brainscore_ops.database.ops_tables import Run, SubmissionLife, now
 from brainscore_ops.display import Shown, Table
@@ -203,8 +203,8 @@ def _is_being_run(session: Session, life: SubmissionLife) -> bool:
 def _last_run(session: Session, life: SubmissionLife, *states: RunState) -> Run | None:
     about = Run.submission_id == life.submission_id
     if life.pull_request is not None:
-        private = func.coalesce(Run.parameters["private"].as_boolean(), False)
-        about |= and_(Run.parameters["pull_request"].as_integer() == life.pull_request, private == life.private)
+        private = func.coalesce(Run.parameters["private"].as_boolean(), false())
+        about |= (Run.parameters["pull_request"].as_integer() == life.pull_request) & (private == life.private)
     wanted = [about, Run.state.in_(states)] if states else [about]
     return session.scalar(select(Run).where(*wanted).order_by(Run.started_at.desc()).limit(1))
 
@@ -221,7 +221,13 @@ def _end(context: Context, session: Session, life: SubmissionLife, each: Overdue
     last = _last_run(session, life)
     error = (last.error or {}) if last else {}
     merged = each.state is State.MERGED
-    ended = Ended(**mail.about(life), reason=failure.message, merged=merged, by_hand=life.archive_digest is None)
+    ended = Ended(
+        **mail.about(life),
+        reason=failure.message,
+        merged=merged,
+        told=bool(context.deployment.mail.maintainers),
+        by_hand=life.archive_digest is None,
+    )
     move(
         session,
         life,
@@ -231,8 +237,7 @@ def _end(context: Context, session: Session, life: SubmissionLife, each: Overdue
         failure=failure,
         run_id=context.run_id,
     )
-    if not merged:
-        give_up(context, session, life, str(life.submission_id))
+    give_up(context, session, life, "deadline")
     event = f"deadline-{each.state}-{each.since.isoformat(timespec='seconds')}"
     mail.queue(session, context.deployment, life, ended, event=event)
     _tell_maintainers(
@@ -240,7 +245,7 @@ def _end(context: Context, session: Session, life: SubmissionLife, each: Overdue
         session,
         life,
         NeedsMaintainer(
-            **mail.about(life),
+            **_about(life),
             what=f"It ended, since {failure.message}; its submitter has been told that it is our fault",
             state=each.state,
             run_id=last.id if last else "",
@@ -254,7 +259,7 @@ def _remind(context: Context, session: Session, life: SubmissionLife, each: Over
     key = _key(REMINDED, each.since)
     remark(session, life, "The maintainers were reminded of it.", key=key, run_id=context.run_id)
     what = f"It has been waiting for {_in_words(now() - each.since)} for somebody to decide: {life.reason or 'a rule holds it'}"
-    told = NeedsMaintainer(**mail.about(life), what=what.partition("\n")[0], state=each.state)
+    told = NeedsMaintainer(**_about(life), what=what.partition("\n")[0], state=each.state)
     _tell_maintainers(context, session, life, told, key)
 
 
@@ -263,16 +268,23 @@ def _warn(context: Context, session: Session, life: SubmissionLife, each: Overdu
     key = _key(WARNED, each.since)
     said = f"It is closed on {closed_on} unless it goes on."
     remark(session, life, said, key=key, run_id=context.run_id)
-    warning = Stale(**mail.about(life), waits_for=_WAITS_FOR[each.state], since=_day(each.since), closed_on=closed_on)
+    warning = Stale(
+        **mail.about(life),
+        waits_for=_WAITS_FOR[each.state],
+        since=_day(each.since),
+        closed_on=closed_on,
+        by_hand=life.archive_digest is None,
+    )
     mail.queue(session, context.deployment, life, warning, event=key)
 
 
 def _close(context: Context, session: Session, life: SubmissionLife, each: Overdue) -> None:
     failure = StaleError(f"nothing has happened to it since {_day(each.since)}")
-    closed = Closed(**mail.about(life), since=_day(each.since), by_hand=life.archive_digest is None)
+    reason = f"{failure.message}, as we wrote to you before"
+    closed = Closed(**mail.about(life), reason=reason, by_hand=life.archive_digest is None)
     key = f"stale:{each.since.isoformat(timespec='seconds')}"
     move(session, life, State.CLOSED, key=key, failure=failure, run_id=context.run_id)
-    give_up(context, session, life, str(life.submission_id))
+    give_up(context, session, life, STALE)
     mail.queue(session, context.deployment, life, closed, event=key)
 
 
@@ -295,11 +307,11 @@ def _close_pull_request(context: Context, submission: int) -> None:
     with context.database.session() as session:
         life = find_life(session, submission)
         number, state, reason, code = life.pull_request, State(life.state), life.reason or "", life.reason_code
-        forge = context.side_of(life.library).forge
+        home = life.library
     if number is None or state is not State.CLOSED:
         return
-    pull = forge.pull_request(number)
-    if pull.state == "open":
+    forge = context.side_of(home).forge
+    if forge.pull_request(number).state == "open":
         forge.close(number)
         ours = "This is our fault and not yours. " if code == DEADLINE_PASSED else ""
         said = f"Closed: {reason}. {ours}Open it again, and it begins anew."
@@ -309,6 +321,11 @@ def _close_pull_request(context: Context, submission: int) -> None:
         if life.state == State.CLOSED:
             said = "Its pull request is closed."
             remark(session, life, said, key=_key(CLOSED_THERE, standing_since(life)), run_id=context.run_id)
+
+
+def _about(life: SubmissionLife) -> dict[str, Any]:
+    """What a mail to maintainers says of the submission: it greets nobody by the submitter's name."""
+    return {**mail.about(life), "submitter": ""}
 
 
 def _tell_maintainers(context: Context, session: Session, life: SubmissionLife, told: Mail, event: str) -> None:

@@ -49,6 +49,10 @@ MAILS: list[Mail] = [
     Held(**BASE, rules=(NO_TEST,)),
     Scored(**BASE, scores=(PairOutcome("minilm", "words", 0.91234, 0.012, 0.928), PairOutcome("minilm", "fmri"))),
     Delayed(**BASE, step="running its tests", reason="the machine did not answer"),
+    contexts.Ended(**BASE, reason="after 4 days, its tests did not come to an end: that is longer than it may take"),
+    contexts.Stale(**BASE, waits_for="a change of yours", since="March 1, 2026", closed_on="May 14, 2026"),
+    contexts.Closed(**BASE, reason="nothing has happened to it since March 1, 2026, as we wrote to you before"),
+    contexts.NeedsMaintainer(**BASE, what="it ended", state="tested", run_id="20261124-merge-1", log="no answer"),
 ]
 
 
@@ -102,6 +106,13 @@ def test_scores_come_with_error_and_ceiling_and_failures_with_a_reason() -> None
     assert "- minilm on fmri: No regions." in rendered.text
     assert render(Scored(**BASE, scores=(failed,))).subject == "Scoring failed: minilm"
     assert render(Scored(**BASE, scores=(PairOutcome("m", "b", 0.5),))).subject == "Scored: minilm"
+
+
+def test_a_submission_that_brings_nothing_to_score_is_no_failure() -> None:
+    rendered = render(Scored(**BASE, scores=()))
+    assert rendered.subject == "Merged: minilm"
+    assert "no model and no benchmark" in " ".join(rendered.text.split())
+    assert "could not be" not in rendered.text + rendered.html
 
 
 def test_a_failure_names_its_record_with_a_link_where_records_are_served() -> None:

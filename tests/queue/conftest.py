@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
-from tests.reconcile.conftest import place
+from tests.reconcile.conftest import Place, place
 from tests.runbooks.conftest import Bench, bench, marker, toy_modules
 
 from brainscore_ops.database.connection import Database
@@ -48,3 +48,10 @@ def queue(bench: Bench) -> Bench:
     database.close()
     bench.write("toy", "print(number)")
     return bench
+
+
+@pytest.fixture(scope="session")
+def portal_url(place: Place) -> Iterator[str]:
+    """Where the website of ``place`` is served."""
+    with place.served() as url:
+        yield url

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 
 import pytest
+from click.testing import CliRunner
 
+from brainscore_ops.cli.main import commands
 from brainscore_ops.database import schema
 from brainscore_ops.queue.jobs import (
     JobOverError,
@@ -17,6 +20,7 @@ from brainscore_ops.queue.jobs import (
     find_job,
     jobs,
     retry,
+    subject_of,
 )
 from brainscore_ops.runbooks.catalogue import UnknownRunbookError
 from brainscore_ops.runbooks.parameters import ParametersRefusedError
@@ -96,3 +100,29 @@ def test_jobs_are_found_by_their_state_and_by_what_they_are_about(queue):
     assert [job.id for job in jobs(queue.deployment, states={JobState.WAITING})] == [third, first]
     assert [job.id for job in jobs(queue.deployment, subject="submission 2")] == [second]
     assert [job.id for job in jobs(queue.deployment, limit=1)] == [third]
+
+
+def test_pull_requests_of_the_private_repository_are_others_than_those_of_the_same_number(queue):
+    database = queue.database()
+    with database.session() as session:
+        subjects = [
+            subject_of(session, queue.deployment, "merge", {"pull_request": 7, "private": p}) for p in (False, True)
+        ]
+    database.close()
+    assert subjects == ["pull request 7", "private pull request 7"]
+
+
+def test_the_command_lists_cancels_and_asks_again(queue):
+    def command(*arguments):
+        said = CliRunner().invoke(commands, ["queue", "--deployment", "test", *arguments])
+        assert said.exit_code == 0, said.exception
+        return said.output
+
+    assert command() == "the queue is empty\n"
+    number = enqueue(queue.deployment, "toy", {"number": 4}, by="web:ada")
+    assert f"{number} waiting     toy" in command()
+    assert "cancelled" in command("cancel", str(number))
+    assert "Cancelled by cli:" in command()
+    assert "waiting" in command("retry", str(number), "--deployment", "test")
+    (again,) = json.loads(command("--state", "waiting", "--json"))
+    assert (again["runbook"], again["parameters"], again["state"]) == ("toy", {"number": 4}, "waiting")

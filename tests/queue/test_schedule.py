@@ -80,6 +80,17 @@ def test_jobs_that_ended_long_ago_are_removed_but_what_the_schedule_counts_from(
     assert [job.by for job in jobs(queue.deployment)] == ["somebody", "schedule"]
 
 
+def test_what_the_schedule_asked_for_and_went_well_is_removed_after_a_day(queue, ask):
+    database = queue.database()
+    for _ in range(3):
+        ask()
+        done(queue, ago="25 hours")
+    with database.session() as session:
+        assert remove_old(queue.deployment, session) == 2
+    database.close()
+    assert [job.by for job in jobs(queue.deployment)] == ["schedule"]
+
+
 def test_every_file_that_cannot_be_run_is_named(queue):
     folder = queue.root / "params" / "scheduled"
     folder.mkdir()

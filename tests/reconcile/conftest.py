@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from tests.shown import check_record
 
 from brainscore_ops import services
@@ -137,6 +141,30 @@ class Place:
             when=WHEN,
         )
         return self.context.forge.open_pull_request(branch=branch, title=branch, body="")
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """Have its website served; where it is."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        url, log = f"http://127.0.0.1:{port}", self.folder / "portal.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [COMMAND, "serve", "--port", str(port)], env=self.environment, stdout=output, stderr=output
+            )
+        for _ in range(300):
+            try:
+                requests.get(f"{url}/nowhere", timeout=5)
+                break
+            except requests.ConnectionError:
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.1)
+        try:
+            yield url
+        finally:
+            process.terminate()
+            process.wait()
 
     def timeline(self, submission: int) -> Timeline:
         return timeline(self.context.database, submission)

@@ -76,16 +76,20 @@ def queue(context: click.Context, deployment: str, state: str | None, limit: int
         click.echo("no such job" if state else "the queue is empty")
 
 
+_own_deployment_option = click.option("--deployment", "own", help="As of `queue`; may be given here as well.")
+
+
 @queue.command()
 @click.argument("job", type=int)
+@_own_deployment_option
 @json_option
 @click.pass_obj
-def cancel(deployment: str, job: int, *, as_json: bool) -> None:
+def cancel(deployment: str, job: int, own: str | None, *, as_json: bool) -> None:
     """Take JOB out of the queue; where it runs, tell its run to stop."""
     from brainscore_ops.queue.jobs import cancel as cancel_job
     from brainscore_ops.settings import load_deployment
 
-    found = cancel_job(load_deployment(deployment), job, f"cli:{user_name()}")
+    found = cancel_job(load_deployment(own or deployment), job, f"cli:{user_name()}")
     if as_json:
         print_json(found.as_dict())
     else:
@@ -94,15 +98,16 @@ def cancel(deployment: str, job: int, *, as_json: bool) -> None:
 
 @queue.command()
 @click.argument("job", type=int)
+@_own_deployment_option
 @json_option
 @click.pass_obj
-def retry(deployment: str, job: int, *, as_json: bool) -> None:
+def retry(deployment: str, job: int, own: str | None, *, as_json: bool) -> None:
     """Ask again for what JOB, which has ended, was asked for."""
     from brainscore_ops.queue.jobs import find_job
     from brainscore_ops.queue.jobs import retry as retry_job
     from brainscore_ops.settings import load_deployment
 
-    settings = load_deployment(deployment)
+    settings = load_deployment(own or deployment)
     found = find_job(settings, retry_job(settings, job, f"cli:{user_name()}"))
     if as_json:
         print_json(found.as_dict())

@@ -224,6 +224,8 @@ class OutboxMessage(Base):
     subject: Mapped[Prose]
     text: Mapped[Prose]
     html: Mapped[Prose]
+    unsubscribe_url: Mapped[Prose | None]
+    """Where its reader says that no more mails of this kind are wanted; NULL for one that is always sent."""
     created_at: Mapped[Moment]
     sent_at: Mapped[Moment | None] = mapped_column(index=True)
     attempts: Mapped[int] = mapped_column(default=0)
@@ -463,6 +465,8 @@ class MailChoice(Base):
     __tablename__ = "mail_choice"
 
     user_id: Mapped[int] = mapped_column(ForeignKey("brainscore_user.id"), primary_key=True, autoincrement=False)
-    results_only: Mapped[bool]
-    """Whether nothing is sent but the end of a submission: scores, a refusal, a failure."""
-    chosen_at: Mapped[Moment]
+    token: Mapped[Digest] = mapped_column(unique=True)
+    """Who has it may choose, and nothing else: it stands in the links of mails."""
+    results_only: Mapped[bool] = mapped_column(default=False)
+    """Whether nothing is sent but what becomes of a submission: scores, a refusal, a failure, a question."""
+    chosen_at: Mapped[Moment | None]

@@ -17,6 +17,8 @@ class Mail:
     """What every mail is told."""
 
     template: ClassVar[str]
+    is_result: ClassVar[bool] = True
+    """Whether it says what became of a submission, or asks for something: it is sent also to who wants no others."""
 
     submission_name: str
     submission_id: int | None = None
@@ -31,6 +33,7 @@ class Received(Mail):
     """The archive was accepted, or the pull request seen, and what happens next."""
 
     template = "received"
+    is_result = False
 
     plugins: tuple[str, ...] = ()
     """The plugins that were found, as ``models/my-model``."""
@@ -127,6 +130,7 @@ class Delayed(Mail):
     """Something of ours is broken; the submission is not at fault and goes on by itself."""
 
     template = "delayed"
+    is_result = False
 
     step: str
     """What was being done, as ``running its tests``."""
@@ -157,6 +161,8 @@ class Ended(Mail):
     reason: str
     merged: bool = False
     """Whether the plugins are part of the library, and only scores are missing."""
+    told: bool = False
+    """Whether the maintainers have a mail, too."""
     by_hand: bool = False
     """Whether its author opened the pull request."""
 
@@ -166,6 +172,7 @@ class Stale(Mail):
     """It waits for a change of its author's, or for a maintainer, and will be closed."""
 
     template = "stale"
+    is_result = False
 
     waits_for: str
     """As ``a change of yours: its tests did not pass``."""
@@ -173,16 +180,20 @@ class Stale(Mail):
     """The day, in words."""
     closed_on: str
     """The day on which it is closed."""
+    by_hand: bool = False
+    """Whether its author opened the pull request."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Closed(Mail):
-    """It waited, nobody did anything, and it was closed."""
+    """It was closed without being merged: nobody went on with it, or a maintainer closed its pull request."""
 
     template = "closed"
 
-    since: str
+    reason: str
+    """In one sentence."""
     by_hand: bool = False
+    """Whether its author opened the pull request."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,16 +57,18 @@ def queue_message(
     event: str,
     recipient: str,
     submission_id: int | None = None,
+    unsubscribe_url: str = "",
 ) -> OutboxMessage | None:
     """Write a mail into the outbox, in the caller's transaction: it is sent if and only if what it reports is committed.
 
     :param event: what the mail reports, in the words of the submission's timeline: ``tested:<head SHA>``. One event makes
         one mail, ever: its ``Message-ID`` is derived from the deployment and the event.
     :param recipient: a mail address, without a name
+    :param unsubscribe_url: where its reader chooses which mails to get; without one there is no such link
     :returns: the mail that waits; None where the event had its mail before
     :raises BadRecipientError: where ``recipient`` is not an address
     """
-    rendered = render(mail, website=deployment.mail.website)
+    rendered = render(mail, website=deployment.mail.website, unsubscribe_url=unsubscribe_url)
     statement = (
         insert(OutboxMessage)
         .values(
@@ -77,6 +79,7 @@ def queue_message(
             subject=rendered.subject,
             text=rendered.text,
             html=rendered.html,
+            unsubscribe_url=None if mail.is_result else unsubscribe_url or None,
             created_at=now(),
         )
         .on_conflict_do_nothing(index_elements=[OutboxMessage.message_id])
@@ -85,7 +88,7 @@ def queue_message(
     return session.scalars(statement).one_or_none()
 
 
-def render(mail: Mail, *, website: str = "") -> Rendered:
+def render(mail: Mail, *, website: str = "", unsubscribe_url: str = "") -> Rendered:
     """The words of a mail: a subject of one line, a text of lines that a terminal shows, an HTML document.
 
     :param website: the start of the links to the submission and the leaderboard; without one there are none
@@ -95,6 +98,7 @@ def render(mail: Mail, *, website: str = "") -> Rendered:
     words = {
         **{field.name: getattr(mail, field.name) for field in fields(mail)},
         "website": website,
+        "unsubscribe_url": _web_address(unsubscribe_url),
         "submission_url": f"{website}/submissions/{mail.submission_id}" if website and mail.submission_id else "",
     }
     text = _environment().get_template(f"{mail.template}.txt")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
+from email.headerregistry import BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
@@ -19,6 +20,8 @@ from brainscore_ops.notify.smtp import MailServer
 from brainscore_ops.settings import MailSecret, resolve_secret
 
 if TYPE_CHECKING:
+    from email.policy import Policy
+
     from brainscore_ops.database.connection import Database
     from brainscore_ops.settings import Deployment
 
@@ -96,7 +99,7 @@ def deliver(database: Database, deployment: Deployment) -> Delivery:
 
 def compose(message: OutboxMessage, deployment: Deployment) -> EmailMessage:
     """The mail as it is sent: text and HTML, in one thread with the other mails about its submission."""
-    mail = EmailMessage(policy=SMTP)
+    mail = EmailMessage(policy=_POLICY)
     mail["From"] = deployment.mail.sender
     mail["To"] = message.recipient
     mail["Subject"] = message.subject
@@ -105,9 +108,25 @@ def compose(message: OutboxMessage, deployment: Deployment) -> EmailMessage:
     if message.submission_id is not None:
         mail["References"] = message_id(deployment, f"submission:{message.submission_id}")
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies, please
+    if message.unsubscribe_url:
+        # RFC 8058: mail programs show a button, and send the one click themselves.
+        mail["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     mail.set_content(message.text)
     mail.add_alternative(message.html, subtype="html")
     return mail
+
+
+class _Whole(UnstructuredHeader, BaseHeader):
+    """A header that is never folded: an address of more than a line's length would be encoded, and be none any more."""
+
+    def fold(self, *, policy: Policy) -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", _Whole)
+_POLICY = SMTP.clone(header_factory=_HEADERS)
 
 
 def _offer(message: OutboxMessage, server: MailServer, deployment: Deployment) -> str:

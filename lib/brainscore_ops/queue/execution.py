@@ -23,7 +23,7 @@ from sqlalchemy import text
 from brainscore_ops.database.connection import Database
 from brainscore_ops.errors import OpsError
 from brainscore_ops.queue.following import ask_for_what_follows
-from brainscore_ops.queue.jobs import subject_of
+from brainscore_ops.queue.jobs import locks_of
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.runbooks.signals import RunInterrupted
 from brainscore_ops.settings import load_deployment
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from brainscore_ops.runbooks.runs import RunResult, StepProgress
-    from brainscore_ops.settings import Deployment
 
 LOCK_SECONDS = 20.0
 """How long it waits for another run about the same submission; that there is one means that a worker was thought dead."""
@@ -70,7 +69,9 @@ def execute(order: Order) -> int:
     attempt = _Attempt(database, order)
     try:
         with ExitStack() as alone:
-            for name in _locks(deployment, database, order):
+            with database.session() as session:
+                names = locks_of(session, deployment, order.runbook, order.parameters)
+            for name in names:
                 alone.enter_context(database.lock(name, wait=LOCK_SECONDS))
             attempt.begin()
             result = _run(order, attempt)
@@ -107,15 +108,6 @@ def _end_with(pipe: Any) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(ORPHAN_SECONDS)
     os._exit(1)
-
-
-def _locks(deployment: Deployment, database: Database, order: Order) -> list[str]:
-    """What is locked while it runs, always in the same order: a submission, then its pull request."""
-    with database.session() as session:
-        about = [subject_of(session, deployment, order.runbook, order.parameters)]
-    if (pull_request := order.parameters.get("pull_request")) is not None:
-        about.append(f"pull request {pull_request}")
-    return [f"job:{subject}" for subject in dict.fromkeys(about)]
 
 
 def _run(order: Order, attempt: _Attempt) -> RunResult:

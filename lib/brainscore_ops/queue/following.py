@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from brainscore_ops.database.ops_tables import SubmissionLife
 from brainscore_ops.pipeline import goes_on
-from brainscore_ops.queue.jobs import enqueue
-from brainscore_ops.submissions.life import home_of, life_of_pull_request, next_step
+from brainscore_ops.queue.jobs import enqueue, life_of
+from brainscore_ops.submissions.life import next_step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from brainscore_ops.database.connection import Database
+    from brainscore_ops.database.ops_tables import SubmissionLife
     from brainscore_ops.runbooks.runs import RunResult
     from brainscore_ops.settings import Deployment
 
@@ -51,9 +51,6 @@ def ask_for_what_follows(
 def _life(
     session: Session, deployment: Deployment, parameters: Mapping[str, Any], result: RunResult
 ) -> SubmissionLife | None:
-    submission = parameters.get("submission") or result.scraps.get("submission")
-    if isinstance(submission, int):
-        return session.get(SubmissionLife, submission)
-    pull_request = parameters.get("pull_request")
-    home = home_of(deployment.library.package, private=bool(parameters.get("private")))
-    return life_of_pull_request(session, home, pull_request) if pull_request is not None else None
+    made = result.scraps.get("submission")  # by an intake
+    about = parameters if "submission" in parameters or not isinstance(made, int) else {"submission": made}
+    return life_of(session, deployment, about)

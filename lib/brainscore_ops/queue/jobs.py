@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 
 from brainscore_ops.database.connection import Database
-from brainscore_ops.database.ops_tables import SubmissionLife
+from brainscore_ops.database.ops_tables import PRIVATE, SubmissionLife
 from brainscore_ops.errors import RefusedError, UnavailableError, UsageError
 from brainscore_ops.runbooks.catalogue import find_runbook
 from brainscore_ops.runbooks.parameters import check_parameters, load_parameters_model
-from brainscore_ops.submissions.life import home_of
+from brainscore_ops.submissions.life import life_of_pull_request
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -169,8 +169,17 @@ def jobs(
     """
     with _session_of(deployment, session) as transaction:
         rows = transaction.execute(
-            text(f"{_JOBS} WHERE j.queue_name = :queue AND (:subject = '' OR j.lock = :lock) ORDER BY j.id DESC"),
-            {"queue": deployment.name, "subject": subject, "lock": f"{deployment.name}:{subject}"},
+            text(
+                f"{_JOBS} WHERE j.queue_name = :queue AND (:subject = '' OR j.lock = :lock) "
+                "AND j.status::text = ANY (:statuses) ORDER BY j.id DESC LIMIT :most"
+            ),
+            {
+                "queue": deployment.name,
+                "subject": subject,
+                "lock": f"{deployment.name}:{subject}",
+                "statuses": sorted({status for state in states or JobState for status in _STATUSES[state]}),
+                "most": None if states else limit,  # several states are one status
+            },
         )
         found = (_view(row, deployment) for row in rows.mappings())
         kept = (view for view in found if not states or view.state in states)
@@ -249,19 +258,33 @@ def default_key(runbook: str, parameters: Mapping[str, Any]) -> str:
 
 def subject_of(session: Session, deployment: Deployment, runbook: str, parameters: Mapping[str, Any]) -> str:
     """What a run of a runbook is about: a submission, a pull request that is nobody's submission yet, or the runbook alone."""
+    life = life_of(session, deployment, parameters)
+    submission = parameters.get("submission") if life is None else life.submission_id
+    return f"submission {submission}" if submission is not None else _pull_request(parameters) or runbook
+
+
+def life_of(session: Session, deployment: Deployment, parameters: Mapping[str, Any]) -> SubmissionLife | None:
+    """The submission that a run with these parameters is about; None where it is about none, or nobody has met it yet."""
     submission, pull_request = parameters.get("submission"), parameters.get("pull_request")
-    private = bool(parameters.get("private"))
-    if submission is None and pull_request is not None:
-        submission = session.scalar(
-            select(SubmissionLife.submission_id).where(
-                SubmissionLife.library == home_of(deployment.library.package, private=private),
-                SubmissionLife.pull_request == pull_request,
-            )
-        )
     if submission is not None:
-        return f"submission {submission}"
-    where = "private " if private else ""
-    return f"{where}pull request {pull_request}" if pull_request is not None else runbook
+        return session.get(SubmissionLife, submission)
+    if pull_request is None:
+        return None
+    # Each repository numbers its pull requests from 1.
+    home = deployment.library.package + (PRIVATE if parameters.get("private") else "")
+    return life_of_pull_request(session, home, pull_request)
+
+
+def locks_of(session: Session, deployment: Deployment, runbook: str, parameters: Mapping[str, Any]) -> list[str]:
+    """What is locked while it runs, always in the same order: its subject, then its pull request, which others may only know."""
+    names = [subject_of(session, deployment, runbook, parameters), _pull_request(parameters)]
+    return [f"job:{name}" for name in dict.fromkeys(names) if name]
+
+
+def _pull_request(parameters: Mapping[str, Any]) -> str:
+    number = parameters.get("pull_request")
+    kind = "private pull request" if parameters.get("private") else "pull request"
+    return f"{kind} {number}" if number is not None else ""
 
 
 _JOBS = """
@@ -276,6 +299,18 @@ LEFT JOIN LATERAL (
 ) e ON true
 LEFT JOIN LATERAL (SELECT * FROM job_attempt WHERE job_id = j.id ORDER BY number DESC LIMIT 1) a ON true
 """
+
+_STATUSES = {
+    JobState.WAITING: ("todo",),
+    JobState.RETRYING: ("todo",),
+    JobState.RUNNING: ("doing",),
+    JobState.CANCELLING: ("doing",),
+    JobState.SUCCEEDED: ("succeeded",),
+    JobState.REFUSED: ("failed",),
+    JobState.FAILED: ("failed",),
+    JobState.CANCELLED: ("cancelled", "aborted", "failed"),
+}
+"""What the library calls a job that may be in a state."""
 
 _TRIES = 5
 

@@ -99,13 +99,16 @@ def ask_for_due(deployment: Deployment, session: Session, schedule: Sequence[Sch
 def remove_old(deployment: Deployment, session: Session) -> int:
     """Remove the jobs that ended long ago, but the last that the schedule asked for of each runbook.
 
+    What the schedule asked for and what went well is of no interest after a day: there is much of it.
+
     :returns: how many
     """
     removed = session.execute(
         text(
             "WITH gone AS (DELETE FROM procrastinate_jobs WHERE queue_name = :queue AND status NOT IN ('todo', 'doing') "
             "AND id NOT IN (SELECT max(id) FROM procrastinate_jobs WHERE args->>'by' = :by GROUP BY args->>'runbook') "
-            "AND id IN (SELECT job_id FROM procrastinate_events GROUP BY job_id HAVING max(at) < now() - :keep) RETURNING id), "
+            "AND (SELECT max(at) FROM procrastinate_events WHERE job_id = procrastinate_jobs.id) < now() - "
+            "CASE WHEN status = 'succeeded' AND args->>'by' = :by THEN interval '1 day' ELSE :keep END RETURNING id), "
             "attempts AS (DELETE FROM job_attempt WHERE job_id IN (SELECT id FROM gone)) SELECT count(*) FROM gone"
         ),
         {"queue": deployment.name, "by": BY, "keep": timedelta(days=deployment.queue.keep_days)},

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException, JobAborted
 from procrastinate.job_context import AbortReason
-from procrastinate.jobs import Job, Status
+from procrastinate.jobs import Job
 from procrastinate.retry import BaseRetryStrategy, RetryDecision
 from procrastinate.worker import Worker as QueueWorker
 from psycopg import OperationalError
@@ -29,6 +29,7 @@ from brainscore_ops.database.connection import Database
 from brainscore_ops.database.marker import require_marked
 from brainscore_ops.database.schema import require_newest
 from brainscore_ops.errors import OpsError, RefusedError, UnavailableError
+from brainscore_ops.notify.outbox import deliver
 from brainscore_ops.queue.execution import INTERRUPTED, Order
 from brainscore_ops.queue.jobs import TASK, JobState, jobs
 from brainscore_ops.queue.schedule import ask_for_due, read_schedule, remove_old
@@ -50,6 +51,19 @@ PATIENCE_SECONDS = 600.0
 """How long a worker waits for a database that is away; then it ends, and whatever started it starts it again."""
 _PAUSE_SECONDS = 0.5
 _SCHEDULE_SECONDS = 20.0
+
+_LOCKED = """
+WITH locked AS MATERIALIZED (
+    SELECT id FROM procrastinate_jobs
+    WHERE id = %(job)s AND status = 'doing' AND worker_id IS NOT DISTINCT FROM %(worker)s FOR UPDATE
+) """
+_HAND_ON = _LOCKED + "SELECT procrastinate_retry_job_v2(id, now(), NULL, NULL, NULL) FROM locked"  # noqa: S608 - of constants
+_GIVE_UP = _LOCKED + "SELECT procrastinate_finish_job_v1(id, 'failed', false) FROM locked"  # noqa: S608 - as above
+_SAY_WHY = """
+UPDATE job_attempt SET ended_at = now(), reason_code = coalesce(reason_code, 'worker-died'),
+    reason = coalesce(reason, 'The worker that carried it out fell silent.')
+WHERE job_id = %(job)s AND number = %(number)s AND ended_at IS NULL
+"""
 
 
 class WorkerStoppedError(UnavailableError):
@@ -208,22 +222,28 @@ class _Work:
     async def _watch(self, app: App) -> None:
         while True:
             await asyncio.sleep(self._settings.heartbeat_seconds)
-            # Procrastinate's own heartbeat ends when it is told to stop, and not when its last job has ended.
-            if self._stopping and self._worker and self._worker.worker_id is not None:
-                await app.job_manager.update_heartbeat(self._worker.worker_id)
-            await self._take_over(app)
+            with suppress(ConnectorException):  # the database is away: whoever needs it says so
+                # Procrastinate's own heartbeat ends when it is told to stop, and not when its last job has ended.
+                if self._stopping and self._worker and self._worker.worker_id is not None:
+                    await app.job_manager.update_heartbeat(self._worker.worker_id)
+                await self._take_over(app)
 
     async def _keep_schedule(self) -> None:
-        """Ask for what comes again and again, and remove what ended long ago."""
+        """From time to time: ask for what comes again and again, remove what ended long ago, send mails that wait."""
         schedule = read_schedule(self._deployment.workspace)
         database = Database.of(self._deployment)
+        said = ""
         try:
             while not self._stopping:
                 try:
                     for job in await asyncio.to_thread(self._ask_for_due, database, schedule):
                         self._tell(f"job {job}: its time has come")
+                    await asyncio.to_thread(deliver, database, self._deployment)
+                    said = ""
                 except OpsError as error:
-                    self._tell(f"the schedule has to wait: {error.message}")
+                    if error.message != said:
+                        self._tell(f"what comes again and again has to wait: {error.message}")
+                    said = error.message
                 await asyncio.sleep(_SCHEDULE_SECONDS)
         finally:
             database.close()
@@ -247,20 +267,25 @@ class _Work:
 
     async def _take_over(self, app: App) -> None:
         """Put jobs back into the queue whose worker is silent, and those of our own that we know nothing of."""
-        manager = app.job_manager
-        silent = await manager.get_stalled_jobs(
+        silent = await app.job_manager.get_stalled_jobs(
             queue=self._deployment.name, seconds_since_heartbeat=self._settings.silent_seconds
         )
         lost = await self._lost()
         for job in [*(job for job in silent if job.id not in self._running), *lost]:
-            assert job.id is not None, "it is in the database"  # noqa: S101
-            with suppress(ConnectorException):  # another worker was quicker
-                if job.attempts + 1 >= self._settings.attempts:
-                    await manager.finish_job(job, Status.FAILED, delete_job=False)
-                    self._tell(f"job {job.id}: given up, its worker died {job.attempts + 1} times")
-                else:
-                    await manager.retry_job(job, retry_at=datetime.now(UTC))
-                    self._tell(f"job {job.id}: taken over from a worker that fell silent")
+            tried = job.attempts + 1
+            gives_up = tried >= self._settings.attempts
+            # Another worker may be quicker: a job that counts as somebody else's by now is left alone.
+            taken = await self._connector.execute_query_all_async(
+                _GIVE_UP if gives_up else _HAND_ON, job=job.id, worker=job.worker_id
+            )
+            if taken:
+                await self._connector.execute_query_async(_SAY_WHY, job=job.id, number=tried)
+                what = (
+                    f"given up, its worker died {tried} times"
+                    if gives_up
+                    else "taken over from a worker that fell silent"
+                )
+                self._tell(f"job {job.id}: {what}")
 
     async def _lost(self) -> list[Job]:
         """Jobs that count as ours and are not run: the database went away while one was handed to us, or acknowledged."""
@@ -280,9 +305,11 @@ class _Work:
 
     async def _may_begin(self) -> bool:
         """Whether a job was begun meanwhile, or waits that could be, now or when another about the same subject has ended."""
-        waiting = await asyncio.to_thread(
-            jobs, self._deployment, states={JobState.WAITING, JobState.RETRYING}, limit=1000
-        )
+        try:
+            wanted = {JobState.WAITING, JobState.RETRYING}
+            waiting = await asyncio.to_thread(jobs, self._deployment, states=wanted, limit=1000)
+        except UnavailableError:
+            return True  # nobody can tell while the database is away
         now = datetime.now(UTC)
         return bool(self._running) or any(job.due_at is None or job.due_at <= now for job in waiting)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.display import Shown, Table
+from brainscore_ops.notify.choices import address_of, choice_of
 from brainscore_ops.notify.messages import queue_message
 from brainscore_ops.notify.outbox import Delivery
 from brainscore_ops.notify.outbox import deliver as deliver_outbox
@@ -44,9 +45,12 @@ def about(life: SubmissionLife) -> dict[str, Any]:
 
 
 def queue(session: Session, deployment: Deployment, life: SubmissionLife, mail: Mail, *, event: str) -> None:
-    """Queue a mail to the submitter: one for each event of the submission, ever."""
+    """Queue a mail to the submitter: one for each event of the submission, ever; to who wants results alone, no others."""
     recipient = life.submission.submitter.email
-    if recipient:  # who came by way of GitHub may have no address with us; the pull request tells them
+    if not recipient:  # who came by way of GitHub may have no address with us; the pull request tells them
+        return
+    choice = choice_of(session, life.submission.submitter_id)
+    if mail.is_result or not choice.results_only:
         queue_message(
             session,
             deployment,
@@ -54,6 +58,7 @@ def queue(session: Session, deployment: Deployment, life: SubmissionLife, mail: 
             event=f"submission-{life.submission_id}:{event}",
             recipient=recipient,
             submission_id=life.submission_id,
+            unsubscribe_url=address_of(deployment, choice),
         )
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from brainscore_ops.database.brainscore_tables import Submission
 from brainscore_ops.database.ops_tables import SubmissionLife, now
-from brainscore_ops.notify.contexts import Received
+from brainscore_ops.notify.contexts import Closed, Received
 from brainscore_ops.plugins.changes import UnrelatedError, analyse_changes
 from brainscore_ops.plugins.git import CommitNotFoundError
 from brainscore_ops.plugins.layout import IDENTIFIER_KINDS, PLUGIN_TYPES
@@ -135,6 +135,9 @@ def _converge(
     if pull.state == "closed":
         if life.state in BEFORE_MERGE:
             move(session, life, State.CLOSED, key=moment, run_id=context.run_id)
+            if life.archive_digest is not None:  # whoever opened it by hand is told by the forge
+                closed = Closed(**mail.about(life), reason="its pull request was closed; why may be said there")
+                mail.queue(session, context.deployment, life, closed, event=f"closed-{moment}")
             give_up(context, session, life, moment)
     elif life.state == State.CLOSED and not _is_being_closed(life, pull):
         said = "The pull request was opened again."

@@ -23,13 +23,17 @@ def upgrade() -> None:
     op.create_table(
         "mail_choice",
         sa.Column("user_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("token", sa.String(length=64), nullable=False),
         sa.Column("results_only", sa.Boolean(), nullable=False),
-        sa.Column("chosen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("chosen_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["user_id"], ["brainscore_user.id"], name="mail_choice_user_id_fkey"),
         sa.PrimaryKeyConstraint("user_id", name="mail_choice_pkey"),
+        sa.UniqueConstraint("token", name="mail_choice_token_key"),
     )
+    op.add_column("outbox", sa.Column("unsubscribe_url", sa.Text(), nullable=True))
 
 
 def downgrade() -> None:
+    op.drop_column("outbox", "unsubscribe_url")
     op.drop_table("mail_choice")
     op.drop_table("webhook_delivery")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 from tests.slurm_cluster import Slurm, running_slurm
 
 from brainscore_ops.settings.aws import forget_fetched
+
+# Wherever tests run, their deployments are no workflow's: within one, nothing private is worked on.
+os.environ.pop("GITHUB_ACTIONS", None)
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def survey(context: Context) -> Survey:
         lives = session.scalars(
             select(SubmissionLife)
             .where(
-                SubmissionLife.library.in_(context.homes),
+                SubmissionLife.library.in_([side.home for side in context.sides]),
                 SubmissionLife.state.in_([*WAITS_FOR_US, *WAITS_FOR_SOMEBODY])
                 | ((SubmissionLife.state == State.CLOSED) & SubmissionLife.reason_code.in_([DEADLINE_PASSED, STALE])),
             )

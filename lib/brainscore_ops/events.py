@@ -285,35 +285,41 @@ def parse_webhook(event: str, document: Any) -> Payload | None:
     return Merge(repository=repository, pull_request=pull.number) if told.action in ASKED_AFTER else None
 
 
-def tasks_of(deployment: Deployment, payload: Payload, find_heads: Callable[[str], Sequence[int]]) -> list[Task]:
+def tasks_of(deployment: Deployment, payload: Payload, find_heads: Callable[[str, bool], Sequence[int]]) -> list[Task]:
     """What is to be run; nothing where the event concerns no pull request.
 
-    :param find_heads: gives the numbers of the open pull requests whose head is a commit; asked only where the event names one
-    :raises ForeignEventError: it comes from another repository than the deployment's library
+    Of the private repository's events only those count that name a pull request.
+
+    :param find_heads: gives the numbers of the open pull requests whose head is a commit, in the private repository or in the
+        public one; asked only where the event names a commit
+    :raises ForeignEventError: it comes from another repository than the library's two
     """
-    library, private = deployment.library.repository, deployment.library.private_repository
-    given = (payload.repository or library).casefold()
-    if private is not None and given == private.casefold():
-        if isinstance(payload, TestPlugins | Merge | ScorePlugins) and payload.pull_request is not None:
-            return [Task(payload.runbook, payload.parameters() | {"private": True})]
-        return []
-    if given != library.casefold():
+    library = deployment.library
+    private = payload.repository is not None and payload.repository.casefold() == _folded(library.private_repository)
+    if payload.repository is not None and not private and payload.repository.casefold() != _folded(library.repository):
         raise ForeignEventError(
-            f"expected an event of {library}, found one of {payload.repository}",
+            f"expected an event of {library.repository}, found one of {payload.repository}",
             remedy="Send it to the deployment of that library.",
         )
+    where = {"private": True} if private else {}
     if isinstance(payload, Merge) and payload.sha is not None:
-        return [Task("merge", {"pull_request": number}) for number in find_heads(payload.sha)]
-    return [Task(payload.runbook, payload.parameters())]
+        return [Task("merge", {"pull_request": number, **where}) for number in find_heads(payload.sha, private)]
+    if private and not isinstance(payload, TestPlugins | Merge | ScorePlugins):
+        return []
+    return [Task(payload.runbook, payload.parameters() | where)]
 
 
-def open_heads(deployment: str, sha: str) -> list[int]:
-    """The numbers of the open pull requests of a deployment's library whose head is a commit."""
-    context = open_deployment(deployment)
+def open_heads(deployment: str, sha: str, *, private: bool) -> list[int]:
+    """The numbers of the open pull requests of one of a library's repositories whose head is a commit."""
+    context = open_deployment(deployment, private=private)
     try:
         return [pull.number for pull in context.forge.pull_requests("open") if pull.head_sha == sha]
     finally:
         context.database.close()
+
+
+def _folded(repository: str | None) -> str:
+    return (repository or "").casefold()
 
 
 def _inputs(given: Any) -> Any:

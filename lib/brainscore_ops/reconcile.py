@@ -29,7 +29,6 @@ from brainscore_ops.runbooks.signals import stop_runs_of_threads
 from brainscore_ops.runbooks.states import RunState
 from brainscore_ops.scores.leaderboard import leaderboard
 from brainscore_ops.scores.publication import published_revision
-from brainscore_ops.submissions.context import NoPrivateRepositoryError, PrivateElsewhereError
 from brainscore_ops.submissions.life import SCORING_DONE, State
 from brainscore_ops.submissions.plugin_tests import STATUS_CONTEXT
 from brainscore_ops.submissions.pull_requests import follow
@@ -168,18 +167,10 @@ def survey(context: Context, *, look_back_days: int, tries: int) -> Survey:
     since = datetime.now(UTC) - timedelta(days=look_back_days)
     looked_at: Counter[str] = Counter()
     findings: list[Finding | None] = []
-    for side in _sides(context):
+    for side in context.sides:
         findings += _survey(side, tries, since, looked_at)
     findings.append(_Observer(context, tries, since).of_leaderboard())
     return Survey(tuple(finding for finding in findings if finding is not None), dict(looked_at))
-
-
-def _sides(context: Context) -> list[Context]:
-    """The repositories that are looked at: both; where others see what a run prints and keeps, the public one alone."""
-    try:
-        return [context.public_side, context.private_side]
-    except (NoPrivateRepositoryError, PrivateElsewhereError):
-        return [context.public_side]
 
 
 def _survey(context: Context, tries: int, since: datetime, looked_at: Counter[str]) -> list[Finding | None]:

@@ -10,8 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brainscore_ops.events import WORKFLOWS, BadEventError, Payload, parse_event, read_event
+from brainscore_ops.events import (
+    WORKFLOWS,
+    BadEventError,
+    ForeignEventError,
+    Merge,
+    Payload,
+    Publish,
+    Task,
+    TestPlugins,
+    parse_event,
+    read_event,
+    tasks_of,
+)
+from brainscore_ops.settings import Workspace, load_deployment
 
+ROOT = Path(__file__).parents[2]
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -149,3 +163,21 @@ def test_a_file_that_is_no_event(tmp_path: Path, content: bytes) -> None:
         read_event(path)
     with pytest.raises(BadEventError):
         read_event(tmp_path / "missing")
+
+
+def test_an_event_of_the_private_repository_is_about_its_own_pull_requests() -> None:
+    deployment = load_deployment("local", Workspace(ROOT, ROOT / "state", ROOT / "outputs"))
+    private = deployment.library.private_repository
+    asked: list[tuple[str, bool]] = []
+
+    def heads(sha: str, private: bool) -> list[int]:
+        asked.append((sha, private))
+        return [4]
+
+    about = {"pull_request": 3, "private": True}
+    assert tasks_of(deployment, TestPlugins(repository=private, pull_request=3), heads) == [Task("test_plugins", about)]
+    [merge] = tasks_of(deployment, Merge(repository=private, sha="a" * 40), heads)
+    assert (merge.parameters, asked) == ({"pull_request": 4, "private": True}, [("a" * 40, True)])
+    assert tasks_of(deployment, Publish(repository=private), heads) == []
+    with pytest.raises(ForeignEventError):
+        tasks_of(deployment, TestPlugins(repository="somebody/else", pull_request=3), heads)

@@ -58,7 +58,9 @@ def event(workflow: str, payload: Path, trigger: str, deployment: str, *, check:
     document = read_event(payload)
     asked = parse_event(workflow, trigger, document)
     # The database is not looked at here: to bring it up to date may be just what is asked for.
-    tasks = tasks_of(load_deployment(deployment), asked, lambda sha: open_heads(deployment, sha))
+    tasks = tasks_of(
+        load_deployment(deployment), asked, lambda sha, private: open_heads(deployment, sha, private=private)
+    )
     if check:
         print_json([{"runbook": task.runbook, "parameters": dict(task.parameters)} for task in tasks])
         return

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from brainscore_ops.database.ops_tables import SubmissionLife, WebhookDelivery, now
 from brainscore_ops.events import parse_webhook, tasks_of
 from brainscore_ops.queue.jobs import enqueue
-from brainscore_ops.submissions.life import BEFORE_MERGE
+from brainscore_ops.submissions.life import BEFORE_MERGE, home_of
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -57,7 +57,7 @@ def receive(
         session.execute(delete(WebhookDelivery).where(WebhookDelivery.received_at < too_old))
         if payload is None:
             return Receipt((), known=False)
-        found = tasks_of(deployment, payload, lambda sha: _heads(session, deployment, sha))
+        found = tasks_of(deployment, payload, lambda sha, private: _heads(session, deployment, sha, private))
         asked = (
             enqueue(deployment, task.runbook, task.parameters, by=f"webhook:{event}", session=session) for task in found
         )
@@ -66,11 +66,11 @@ def receive(
     return database.transact(act)
 
 
-def _heads(session: Session, deployment: Deployment, sha: str) -> list[int]:
+def _heads(session: Session, deployment: Deployment, sha: str, private: bool) -> list[int]:
     """The open pull requests whose head is a commit, as far as any runbook has met them: others have no tests to pass yet."""
     found = session.scalars(
         select(SubmissionLife.pull_request).where(
-            SubmissionLife.library == deployment.library.package,
+            SubmissionLife.library == home_of(deployment.library.package, private=private),
             SubmissionLife.head_sha == sha,
             SubmissionLife.state.in_(BEFORE_MERGE),
         )

@@ -10,7 +10,7 @@ from brainscore_ops.database.brainscore_tables import Model
 from brainscore_ops.database.schema import MIGRATION_LOCK
 from brainscore_ops.errors import Fault, OpsError
 from brainscore_ops.portal import quota
-from brainscore_ops.portal.errors import NotAllowedError
+from brainscore_ops.portal.errors import NotAllowedError, PageNotFoundError
 from brainscore_ops.submissions.context import Context
 from brainscore_ops.submissions.intake import Accepted, Received, accept, receive, validate
 from brainscore_ops.submissions.life import DEADLINE_PASSED, SCORING_DONE, State, find_life, next_step
@@ -93,11 +93,11 @@ def can_try_again(life: SubmissionLife) -> bool:
 def try_again(session: Session, deployment: Deployment, person: Person, submission: int) -> None:
     """Ask the queue to try once more what failed by our fault.
 
-    :raises NotAllowedError: it is not theirs, or there is nothing to try again
+    :raises PageNotFoundError, NotAllowedError: it is not theirs, or there is nothing to try again
     """
-    life = find_life(session, submission)
+    life = _own(session, person, submission)
     step = _again(life)
-    if not (person.viewer.owns(life) or person.viewer.sees_everything) or not can_try_again(life) or step is None:
+    if not can_try_again(life) or step is None:
         raise NotAllowedError("expected a submission of yours that failed by our fault")
     runbook, parameters = step
     if runbook == "intake":
@@ -130,11 +130,9 @@ def set_visibility(session: Session, person: Person, submission: int, *, public:
     """Show the scores of a submission's models to everybody, or to their owner alone.
 
     :returns: how many models that concerns
-    :raises NotAllowedError: the submission is not theirs
+    :raises PageNotFoundError, NotAllowedError: it is not theirs, or its code is private: with that, its scores are
     """
-    life = find_life(session, submission, lock=True)
-    if not (person.viewer.owns(life) or person.viewer.sees_everything):
-        raise NotAllowedError("expected a submission of yours")
+    life = _own(session, person, submission)
     if public and life.private and life.state != State.PUBLISHED:
         raise NotAllowedError(
             "The scores of private code are for its owner.", remedy="Publish the submission: code and scores together."
@@ -153,12 +151,22 @@ def can_publish(life: SubmissionLife) -> bool:
 def publish(session: Session, deployment: Deployment, person: Person, submission: int) -> None:
     """Ask the queue to bring a private submission into the public library, by a pull request like any other.
 
-    :raises NotAllowedError: it is not theirs, or there is nothing to publish (yet)
+    :raises PageNotFoundError, NotAllowedError: it is not theirs, or there is nothing to publish (yet)
     """
-    life = find_life(session, submission)
-    if not (person.viewer.owns(life) or person.viewer.sees_everything) or not can_publish(life):
+    life = _own(session, person, submission)
+    if not can_publish(life):
         raise NotAllowedError("expected a private submission of yours that was scored")
     _enqueue(deployment, session, "publish_submission", {"submission": submission}, f"web:{person.email}")
+
+
+def _own(session: Session, person: Person, submission: int) -> SubmissionLife:
+    """A submission of somebody's, locked. What they may not know of is not there for them."""
+    life = session.get(SubmissionLife, submission, with_for_update=True)
+    if life is None or not person.viewer.sees_submission(life):
+        raise PageNotFoundError("There is no such submission.")
+    if not (person.viewer.owns(life) or person.viewer.sees_everything):
+        raise NotAllowedError("expected a submission of yours")
+    return life
 
 
 def models_of(session: Session, life: SubmissionLife) -> list[Model]:

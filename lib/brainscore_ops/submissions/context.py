@@ -106,6 +106,14 @@ class Context(Shown):
             )
         return private
 
+    @property
+    def sides(self) -> tuple[Context, ...]:
+        """Both, or the public one alone: where there is no private one, and where others look on."""
+        try:
+            return self.public_side, self.private_side
+        except (NoPrivateRepositoryError, PrivateElsewhereError):
+            return (self.public_side,)
+
     def side_of(self, home: str) -> Context:
         """The one of both that a submission's ``library`` names."""
         return self.private_side if home.endswith(PRIVATE) else self.public_side

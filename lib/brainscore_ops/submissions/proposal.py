@@ -172,6 +172,7 @@ def open_pull_request(context: Context, proposal: Proposal) -> Proposed:
 
 def _open_again(context: Context, proposal: Proposal, number: int) -> Proposed:
     """The pull request of a submission that has one; it is opened again where the submission ended and was sent again."""
+    forge = context.side_of(proposal.home).forge
     with context.database.session() as session:
         begins_anew = find_life(session, proposal.submission).state == State.ACCEPTED
     forge = context.side_of(proposal.home).forge

@@ -31,13 +31,12 @@ from brainscore_ops.plugins.tree import GitTree
 from brainscore_ops.scoring.recording import show_parents
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.intake import archive_limits, identifiers_by_kind, plugins_by_type
-from brainscore_ops.submissions.life import SCORING_DONE, State, UnknownSubmissionError, find_life, move
+from brainscore_ops.submissions.life import SCORING_DONE, State, find_life, move
 from brainscore_ops.submissions.overlays import library_head
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from brainscore_ops.database.viewer import Viewer
     from brainscore_ops.plugins.archive import Archive
     from brainscore_ops.submissions.context import Context
 
@@ -78,16 +77,6 @@ class Publication(Shown):
                 ("private copy", f"removed by {self.removal_sha}" if self.removal_sha else "still there"),
             ],
         )
-
-
-def require_may_publish(session: Session, viewer: Viewer, submission: int) -> None:
-    """Let its owner and the staff go on.
-
-    :raises UnknownSubmissionError: for everybody else: whether it exists is not their business
-    """
-    life = session.get(SubmissionLife, submission)
-    if life is None or not (viewer.sees_everything or viewer.owns(life)):
-        raise UnknownSubmissionError(f"expected the number of a submission, found {submission}, which is none")
 
 
 def begin(context: Context, submission: int) -> Publication:

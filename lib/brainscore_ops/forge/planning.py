@@ -10,7 +10,7 @@ from brainscore_ops.forge.client import ForgeClient, Person, PullRequest, Status
 from brainscore_ops.planning import TO_BE_MADE, end_of_plan, planned
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 NO_NUMBER = 0
 """Of a pull request that is not there yet."""
@@ -106,6 +106,16 @@ class PlanningForgeClient(ForgeClient):
         planned(
             "comment", f"on pull request {number}: {body.splitlines()[0] if body else ''}", pull_request=number, key=key
         )
+
+    def remove(self, folders: Collection[str], *, message: str, author: Person, when: datetime) -> str:  # noqa: ARG002 - as it is there
+        """See :meth:`ForgeClient.remove`."""
+        listed = sorted(folders)
+        planned("commit", f"remove {', '.join(listed)} from the default branch", folders=listed, message=message)
+        raise end_of_plan(f"The commit by {author.name} is the forge's to make; what follows is about that.")
+
+    def reopen(self, number: int) -> None:
+        """See :meth:`ForgeClient.reopen`."""
+        planned("pull request", f"open {number} again", pull_request=number)
 
     def close(self, number: int) -> None:
         """See :meth:`ForgeClient.close`."""

@@ -13,7 +13,7 @@ from brainscore_ops.runbooks.catalogue import find_runbook
 from brainscore_ops.runbooks.driver import DrivenRun, step_name
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.runbooks.parameters import check_parameters, load_parameters_model
-from brainscore_ops.runbooks.quick_imports import without_iri_grammar
+from brainscore_ops.runbooks.quick_imports import without_unused_options
 from brainscore_ops.runbooks.records import METADATA
 from brainscore_ops.runbooks.runs import RunKind, RunResult, StepState
 from brainscore_ops.runbooks.session import Ending
@@ -72,7 +72,7 @@ def plan_runbook(
     runbook = find_runbook(name, workspace)
     if runbook.no_plan:
         raise NoPlanError(f"{name} cannot be planned: {runbook.no_plan}")
-    with without_iri_grammar():
+    with without_unused_options():
         import nbformat
     given = dict(parameters)
     if deployment is not None:

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import ipywidgets as w
 from sqlalchemy.exc import SQLAlchemyError
 
+from brainscore_ops.database.connection import Database
 from brainscore_ops.errors import OpsError
 from brainscore_ops.settings import find_workspace, load_deployment
 from brainscore_ops.widgets.commands import RunningCommand, command_text
 from brainscore_ops.widgets.rows import Action, LiveRows, Row
-from brainscore_ops.widgets.watching import ImpatientDatabase, look
+from brainscore_ops.widgets.watching import look
 
 if TYPE_CHECKING:
     from brainscore_ops.settings import Workspace
@@ -38,7 +39,7 @@ class Console(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def __init__(self, deployment: str, every: float, workspace: Workspace | None) -> None:
         self._settings = load_deployment(deployment, workspace or find_workspace())
         self._every = every
-        self._database = ImpatientDatabase.of(self._settings)
+        self._database = Database.of(self._settings, patience=0)  # who looks again anyway says at once that it is away
         self._closed = threading.Event()
         self._look_now = threading.Event()
         self._sight: Sight | None = None

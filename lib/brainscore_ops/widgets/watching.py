@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
-from brainscore_ops.database.connection import Database
 from brainscore_ops.database.ops_tables import ScoreAttempt, SubmissionLife
+from brainscore_ops.queue import jobs
 from brainscore_ops.runbooks.history import list_runs
 from brainscore_ops.runbooks.states import RunState
 from brainscore_ops.scoring.approvals import plan_requests
@@ -22,18 +21,15 @@ from brainscore_ops.widgets.rows import Action, Row
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy.orm import Session
+
+    from brainscore_ops.database.connection import Database
     from brainscore_ops.runbooks.runs import RunEntry
     from brainscore_ops.scoring.approvals import Waiting
     from brainscore_ops.settings import Deployment
 
 NEWEST = 40
-
-
-class ImpatientDatabase(Database):
-    """A database that is not waited for: who looks again in two seconds anyway says at once that it is away."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **{**options, "patience": 0})
+OVER = (jobs.JobState.SUCCEEDED, jobs.JobState.REFUSED, jobs.JobState.FAILED, jobs.JobState.CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -57,6 +53,7 @@ def look(database: Database, deployment: Deployment) -> Sight:
     with database.session() as session:
         far = standings(session, [entry["submission"] for entry in found])
         brought = {life.submission_id: life.identifiers for life in session.scalars(select(SubmissionLife))}
+        waiting = _jobs(session, deployment, name)
         plans = [_plan(request, name) for request in plan_requests(session)]
         tried = session.execute(
             select(ScoreAttempt.driver, ScoreAttempt.state, func.count(), func.max(ScoreAttempt.queued_at))
@@ -76,7 +73,7 @@ def look(database: Database, deployment: Deployment) -> Sight:
         scoring=[
             Row(f"{driver}:{state}", state, (driver, str(count), _ago(last))) for driver, state, count, last in tried
         ],
-        queue=_jobs(deployment, name),
+        queue=waiting,
         approvals=plans,
     )
 
@@ -132,17 +129,13 @@ def _plan(request: Waiting, name: tuple[str, ...]) -> Row:
     return Row(request.digest, "waits", (request.digest[:16], request.subject, str(hours), ""), (action,))
 
 
-def _jobs(deployment: Deployment, name: tuple[str, ...]) -> list[Row]:
-    """What waits in the queue, where this installation has one."""
-    if importlib.util.find_spec("brainscore_ops.queue") is None:
-        return []
-    jobs = importlib.import_module("brainscore_ops.queue.jobs")
+def _jobs(session: Session, deployment: Deployment, name: tuple[str, ...]) -> list[Row]:
     rows = []
-    for job in jobs.jobs(deployment, limit=NEWEST):
-        over = job.state in ("succeeded", "refused", "failed", "cancelled")
+    for job in jobs.jobs(deployment, limit=NEWEST, session=session):
+        over = job.state in OVER
         ask = f"Cancel job {job.id} ({job.runbook}, {job.subject})? A run that goes on is told to stop."
         again = Action("retry", ("queue", "retry", str(job.id), *name))
-        actions = (again,) if over and job.state != "succeeded" else ()
+        actions = (again,) if over and job.state is not jobs.JobState.SUCCEEDED else ()
         if not over:
             actions = (Action("cancel", ("queue", "cancel", str(job.id), *name), ask),)
         cells = (str(job.id), job.runbook, job.subject, job.by, job.reason_code or "", _ago(job.asked_at))

@@ -22,9 +22,11 @@ from brainscore_ops.database.ops_tables import Run, SubmissionLife
 from brainscore_ops.display import Shown, Table, printable
 from brainscore_ops.errors import UnavailableError
 from brainscore_ops.parameters import RunbookParameters
+from brainscore_ops.planning import is_planning, planned
 from brainscore_ops.queue import jobs
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.runbooks.ledger import mark_lost
+from brainscore_ops.runbooks.runs import RunKind
 from brainscore_ops.runbooks.signals import stop_runs_of_threads
 from brainscore_ops.runbooks.states import RunState
 from brainscore_ops.scores.leaderboard import leaderboard
@@ -207,6 +209,10 @@ def repair(
     :param enqueue: ask for it instead: the queue's workers run it, and what follows from it
     :raises AlreadyReconcilingError: another process does so
     """
+    if is_planning():
+        for finding in found.repairable:
+            planned("run", f"{finding.runbook} for {finding.subject}", parameters=dict(finding.parameters))
+        return Repairs(())
     if enqueue:
         return _ask(context, found)
     deadline = time.monotonic() + 60 * budget_minutes
@@ -281,7 +287,9 @@ class _Observer:
         with context.database.session() as session:
             # A pull request that was scored long ago may be talked about today.
             wanted = or_(Run.started_at > since, Run.runbook == "score_plugins")
-            self.runs = list(session.scalars(select(Run).where(wanted).order_by(Run.started_at)))
+            self.runs = list(
+                session.scalars(select(Run).where(wanted, Run.kind != RunKind.PLAN).order_by(Run.started_at))
+            )
             lives = select(SubmissionLife).where(SubmissionLife.library == context.home)
             self.lives = list(session.scalars(lives.order_by(SubmissionLife.submission_id)))
             session.expunge_all()

@@ -115,3 +115,18 @@ def resume(run: str, given: tuple[tuple[str, str], ...], deployment: str, *, as_
     else:
         print_result(console, result)
     raise SystemExit(result.exit_code)
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@deployment_option
+@json_option
+def cancel(run: str, deployment: str, *, as_json: bool) -> None:
+    """Tell RUN, which goes on, to stop: it ends its step, and is closed and recorded as interrupted."""
+    from brainscore_ops.workbench.cancelling import cancel_run
+
+    entry = cancel_run(run, deployment)
+    if as_json:
+        print_json({"id": entry.id, "process": entry.process})
+    else:
+        click.echo(f"{entry.id} was told to stop")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
 
+    from brainscore_ops.runbooks.planning import Planned
     from brainscore_ops.runbooks.runs import RunResult, StepProgress
 
 
@@ -51,6 +52,13 @@ if TYPE_CHECKING:
 @click.option(
     "--no-wait", is_flag=True, help="With --driver slurm: submit the job, print its number, and do not follow it."
 )
+@click.option(
+    "--plan",
+    "only_plan",
+    is_flag=True,
+    help="Do nothing outside: write down what would be done, with its digest, and keep that as a record.",
+)
+@click.option("--plan-digest", metavar="DIGEST", help="Plan again first, and act only if the plan is still this one.")
 @click.option("--json", "as_json", is_flag=True, help="Print how it ended as one JSON document.")
 @click.option("-h", "--help", "wants_help", is_flag=True, help="Show this, or the parameters of RUNBOOK, and exit.")
 @click.pass_context
@@ -62,7 +70,9 @@ def run(
     deployment: str | None,
     ref: str | None,
     driver: str,
+    plan_digest: str | None,
     *,
+    only_plan: bool,
     no_wait: bool,
     as_json: bool,
     wants_help: bool,
@@ -77,6 +87,8 @@ def run(
     if runbook is None:
         raise UsageError("expected the name of a runbook, found none", remedy="`brainscore-ops run --help` lists them.")
     parameters = {**(_read_file(file) if file else {}), **dict(given)}
+    if (only_plan or plan_digest) and (driver != "here" or ref is not None or (only_plan and plan_digest)):
+        raise UsageError("expected --plan or --plan-digest alone: without --driver, --ref, and each other")
     if driver == "slurm":
         arguments = [*_arguments(runbook, given, file), *(["--ref", ref] if ref else [])]
         raise SystemExit(_run_as_job(arguments, parameters, deployment, wait=not no_wait, as_json=as_json))
@@ -87,18 +99,26 @@ def run(
     from rich.console import Console
 
     from brainscore_ops.runbooks.execution import run_runbook
+    from brainscore_ops.runbooks.planning import plan_runbook, run_as_planned
     from brainscore_ops.runbooks.signals import RunInterrupted
 
     console = Console(stderr=as_json, highlight=False)
     progress = StepLines(console)
+    asked: dict[str, Any] = {
+        "deployment": deployment,
+        "triggered_by": f"cli:{user_name()}",
+        "on_step": progress,
+    }
     try:
-        result = run_runbook(
-            runbook,
-            parameters,
-            deployment=deployment,
-            triggered_by=f"cli:{user_name()}",
-            on_step=progress,
-        )
+        if only_plan:
+            planned = plan_runbook(runbook, parameters, **asked)
+            progress.close()
+            _print_plan(console, planned, as_json=as_json)
+            raise SystemExit(planned.result.exit_code)
+        if plan_digest is not None:
+            result = run_as_planned(runbook, parameters, plan_digest, **asked)
+        else:
+            result = run_runbook(runbook, parameters, **asked)
     except RunInterrupted as interruption:
         result = interruption.result
     finally:
@@ -212,6 +232,18 @@ class StepLines:
         if line != self._said and time.monotonic() - self._said_at > _LINE_SECONDS:
             self._said, self._said_at = line, time.monotonic()
             self._console.print(f"  {name}: {line}", markup=False)
+
+
+def _print_plan(console: Console, planned: Planned, *, as_json: bool) -> None:
+    if as_json:
+        print_json(planned.as_dict())
+        return
+    effects = planned.effects
+    click.echo(printable(str(effects.table())))
+    if effects.ends_at:
+        click.echo(f"\nThe plan goes this far: {effects.ends_at}")
+    print_result(console, planned.result)
+    click.echo(f"plan: {effects.digest}\n(nothing was done; `--plan-digest {effects.digest[:16]}` does exactly this)")
 
 
 def print_result(console: Console, result: RunResult) -> None:

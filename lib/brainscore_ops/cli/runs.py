@@ -91,6 +91,8 @@ def _print_line(entry: RunEntry) -> None:
         for name in ("pull_request", "model", "benchmark")
         if entry.parameters.get(name)
     )
+    if entry.kind != "run":
+        about = f"{entry.kind}: {about}"
     about = about or ("" if entry.submission_id is None else f"submission {entry.submission_id}")
     click.secho(f"{entry.state:14}", fg=_COLORS.get(entry.state, "red"), nl=False)
     click.echo(f" {entry.id:45} {seconds:>9}  {about[:38]:38} {entry.failing_step or ''}".rstrip())

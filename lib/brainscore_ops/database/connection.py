@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy import URL, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
@@ -88,7 +88,7 @@ class Database:
         self._renewing = threading.Lock()
 
     @classmethod
-    def of(cls, deployment: Deployment, *, patience: float | None = None) -> Database:
+    def of(cls, deployment: Deployment, *, patience: float | None = None) -> Self:
         """The database whose secret the deployment names. It is not connected to where it says that it is another tier's.
 
         :param patience: seconds for which it is waited for when it goes away after it has answered once

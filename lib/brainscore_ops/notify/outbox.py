@@ -17,10 +17,13 @@ from brainscore_ops.database.ops_tables import OutboxMessage, now
 from brainscore_ops.notify.errors import MailRejectedError, MailUnavailableError
 from brainscore_ops.notify.messages import message_id
 from brainscore_ops.notify.smtp import MailServer
+from brainscore_ops.planning import is_planning
 from brainscore_ops.settings import MailSecret, resolve_secret
 
 if TYPE_CHECKING:
     from email.policy import Policy
+
+    from sqlalchemy.orm import Session
 
     from brainscore_ops.database.connection import Database
     from brainscore_ops.settings import Deployment
@@ -65,6 +68,9 @@ def deliver(database: Database, deployment: Deployment) -> Delivery:
     :raises SecretError: where the deployment's mail secret is missing
     :raises DatabaseUnavailableError: where the database is away
     """
+    if is_planning():
+        with database.session() as session:
+            return Delivery(sent=0, failed=0, waiting=_count_waiting(session))  # each was written down as it was queued
     secret = resolve_secret(deployment, deployment.mail.secret, MailSecret)
     count: Counter[str] = Counter()
     unavailable = None
@@ -93,8 +99,12 @@ def deliver(database: Database, deployment: Deployment) -> Delivery:
                     if message.template in NOT_KEPT and outcome != WAITING:
                         message.text = message.html = ""
     with database.session() as session:
-        waiting = session.scalar(select(func.count()).select_from(OutboxMessage).where(TO_BE_SENT)) or 0
+        waiting = _count_waiting(session)
     return Delivery(sent=count[SENT], failed=count[FAILED], waiting=waiting, unavailable=unavailable)
+
+
+def _count_waiting(session: Session) -> int:
+    return session.scalar(select(func.count()).select_from(OutboxMessage).where(TO_BE_SENT)) or 0
 
 
 def compose(message: OutboxMessage, deployment: Deployment) -> EmailMessage:

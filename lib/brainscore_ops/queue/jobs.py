@@ -23,6 +23,7 @@ from sqlalchemy import text
 from brainscore_ops.database.connection import Database
 from brainscore_ops.database.ops_tables import PRIVATE, SubmissionLife
 from brainscore_ops.errors import RefusedError, UnavailableError, UsageError
+from brainscore_ops.planning import is_planning, planned
 from brainscore_ops.runbooks.catalogue import find_runbook
 from brainscore_ops.runbooks.parameters import check_parameters, load_parameters_model
 from brainscore_ops.submissions.life import life_of_pull_request
@@ -146,6 +147,9 @@ def enqueue(
     checked = check_parameters(load_parameters_model(found.parameters), given).model_dump(mode="json")
     # What was given, as JSON has it; what was left out has the default of the day on which it runs.
     named = {name: checked[name] for name in parameters if name != "deployment"}
+    if is_planning():
+        planned("job", f"{runbook} {json.dumps(named, sort_keys=True)}", runbook=runbook, parameters=named)
+        return 0
     with _session_of(deployment, session) as transaction:
         subject = subject_of(transaction, deployment, runbook, named)
         place = f"{deployment.name}:{key or default_key(runbook, named)}"

@@ -51,6 +51,8 @@ class Runbook:
     """The names of its steps, in order."""
     digest: str
     """SHA-256 of the file."""
+    no_plan: str = ""
+    """Why it cannot be run with ``--plan``, and what can be done instead; empty where it can."""
 
 
 def find_runbook(name: str, workspace: Workspace | None = None) -> Runbook:
@@ -105,7 +107,15 @@ def read_runbook(path: Path) -> Runbook:
         records_by_file=said.get("ledger") == "file",
         steps=steps,
         digest=hashlib.sha256(content).hexdigest(),
+        no_plan=_why_no_plan(said.get("plan")),
     )
+
+
+def _why_no_plan(said: object) -> str:
+    """A notebook says ``"plan": true``, or why it has none."""
+    if said is True:
+        return ""
+    return said if isinstance(said, str) else "Its notebook does not say that all that it does outside can be planned."
 
 
 def _notebooks(workspace: Workspace) -> list[Path]:

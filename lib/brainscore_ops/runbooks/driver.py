@@ -126,6 +126,8 @@ class DrivenRun:
             kind=self.kind,
             continues=continues,
         )
+        self._variables = {RUN_VARIABLE: run_id}
+        """Of the kernel's environment."""
         _inject(notebook, render_injected_cell(parameters))
         self._steps = [Step(name) for name in runbook.steps]
         self._cell_started = 0.0
@@ -226,8 +228,7 @@ class DrivenRun:
             self._write()
             environment = kernel_environment(self._deployment, with_secrets=not self._runbook.records_by_file)
             kernel = Kernel(environment, self._runbook.path.parent)
-            variables = {RUN_VARIABLE: self._entry.id}
-            return run_to_end(execute_cells(self._notebook, kernel, variables, bounds, stop, self))
+            return run_to_end(execute_cells(self._notebook, kernel, self._variables, bounds, stop, self))
         except Exception as error:
             # Whatever it is, the run that was entered has to be closed.
             return Ending(RunState.FAILED, None, describe_error(error))

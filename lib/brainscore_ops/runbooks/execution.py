@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from brainscore_ops.errors import Fault, OpsError, Problem, RefusedError, StepFailedError, UnavailableError, UsageError
+from brainscore_ops.planning import end_of_plan, is_planning, planned
 from brainscore_ops.runbooks.catalogue import find_runbook
 from brainscore_ops.runbooks.parameters import check_parameters, load_parameters_model
 from brainscore_ops.runbooks.quick_imports import without_unused_options
@@ -66,6 +67,9 @@ def run_runbook(
     if deployment is not None and given.setdefault("deployment", deployment) != deployment:
         raise UsageError(f"expected one deployment, found {deployment!r} and, as a parameter, {given['deployment']!r}")
     checked = check_parameters(load_parameters_model(runbook.parameters), given)
+    if is_planning():
+        planned("run", name, parameters=checked.model_dump(mode="json"))
+        raise end_of_plan(f"What {name} would do is for its own plan to say.")
 
     with without_unused_options():
         from papermill import execute_notebook

@@ -11,6 +11,7 @@ from brainscore_ops.database.ops_tables import Run
 from brainscore_ops.errors import UsageError
 from brainscore_ops.runbooks.ledger import entry_of, mark_lost
 from brainscore_ops.runbooks.records import RecordChangedError, read_record
+from brainscore_ops.runbooks.runs import RunKind
 from brainscore_ops.runbooks.scraps import read_scraps
 from brainscore_ops.runbooks.states import RunState
 
@@ -91,7 +92,7 @@ def recorded_scraps(outputs: Path, runbook: str) -> list[dict[str, Any]]:
             record = read_record(path)
         except RecordChangedError:
             continue
-        if record.run["state"] == RunState.SUCCEEDED:
+        if record.run["state"] == RunState.SUCCEEDED and record.run.get("kind") != RunKind.PLAN:
             found.append(read_scraps(record.notebook))
     return found
 
@@ -104,7 +105,9 @@ def find_run(database: Database, reference: str) -> RunEntry:
     mark_lost(database)
     query = select(Run).order_by(Run.started_at.desc(), Run.id.desc()).limit(5)
     if reference == LAST_FAILED:
-        query = query.where(Run.state.not_in([RunState.SUCCEEDED, RunState.RUNNING, RunState.REFUSED]))
+        query = query.where(
+            Run.state.not_in([RunState.SUCCEEDED, RunState.RUNNING, RunState.REFUSED]), Run.kind != RunKind.PLAN
+        )
     elif reference != LAST:
         query = query.where(Run.id.startswith(reference, autoescape=True))
     with database.session() as session:

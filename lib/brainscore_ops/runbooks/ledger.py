@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from brainscore_ops.errors import Fault, OpsError, StepFailedError
+from brainscore_ops.planning import is_planning
 from brainscore_ops.runbooks.records import write_whole
 from brainscore_ops.runbooks.runs import RunEntry, RunKind
 from brainscore_ops.runbooks.states import RunState
@@ -138,6 +139,8 @@ def harvest_run(database: Database, path: Path) -> bool:
     :returns: whether the database learned something
     :raises BadRunFileError: the file is no entry of a run
     """
+    if is_planning():
+        return False  # its file would be gone, and what it said taken back
     try:
         entry = RunEntry.from_dict(json.loads(path.read_bytes()))
     except FileNotFoundError:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.errors import Fault, OpsError, StepFailedError, UnavailableError
+from brainscore_ops.planning import end_of_plan, is_planning, planned
 from brainscore_ops.scoring import slurm
 from brainscore_ops.scoring.attempts import (
     Again,
@@ -98,6 +99,15 @@ def compute(
     :param tell: told of attempts whenever they change, in batches; it may be called some seconds late
     :returns: identity → what became of the pair
     """
+    if is_planning():
+        for task in tasks:
+            pair = f"{task.job.model} on {task.job.benchmark}"
+            planned("pair", f"{pair} ({task.resource_class.name})", identity=task.identity, commit=task.library_commit)
+        if tasks:
+            raise end_of_plan(
+                f"{len(tasks)} scores are what the plugins will say. Then they are recorded, and those concerned told."
+            )
+        return {}
     drivers = Drivers(deployment.shared / "drivers")
     with drivers.being(driver):
         if deployment.scoring.cluster == "slurm":

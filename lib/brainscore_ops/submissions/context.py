@@ -14,6 +14,7 @@ from brainscore_ops.database.ops_tables import PRIVATE
 from brainscore_ops.database.schema import MIGRATION_LOCK, require_newest
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Fault, RefusedError, UsageError
+from brainscore_ops.planning import is_planning
 from brainscore_ops.settings import Deployment, ForgeSecret, find_workspace, load_deployment, resolve_secret
 from brainscore_ops.settings.workspace import RUN_VARIABLE
 
@@ -123,9 +124,11 @@ class Context(Shown):
         """The repository on GitHub, or on the embedded forge."""
         from brainscore_ops.forge.client import ForgeClient
         from brainscore_ops.forge.credentials import AppCredentials
+        from brainscore_ops.forge.planning import PlanningForgeClient
 
+        client = PlanningForgeClient if is_planning() else ForgeClient
         secret = resolve_secret(self.deployment, self.deployment.forge.secret, ForgeSecret)
-        return ForgeClient(
+        return client(
             api_url=secret.api_url,
             repository=self.repository,
             token=secret.token.get_secret_value(),
@@ -169,6 +172,7 @@ class Context(Shown):
                     else "NONE: plugin code is not locked in",
                 ),
                 ("run", self.run_id or "by hand"),
+                ("effects", "only planned" if is_planning() else ""),
             ],
         )
 
@@ -190,7 +194,7 @@ def open_deployment(name: str, *, private: bool = False) -> Context:
     :raises NoPrivateRepositoryError, PrivateElsewhereError: where private submissions are no matter for it
     """
     deployment = load_deployment(name, find_workspace())
-    database = Database.of(deployment)
+    database = _database(deployment)
     with ExitStack() as opening:
         opening.callback(database.close)
         database.hold(MIGRATION_LOCK, seconds=MIGRATION_SECONDS)
@@ -201,3 +205,11 @@ def open_deployment(name: str, *, private: bool = False) -> Context:
             context = context.private_side
         opening.pop_all()  # it is open: whoever asked for it closes it
     return context
+
+
+def _database(deployment: Deployment) -> Database:
+    if not is_planning():
+        return Database.of(deployment)
+    from brainscore_ops.database.planning import PlanningDatabase
+
+    return PlanningDatabase.of(deployment)

@@ -17,6 +17,7 @@ from brainscore_ops.display import Badge, Shown, Table
 from brainscore_ops.errors import Fault, Problem, StepFailedError, UsageError
 from brainscore_ops.notify.contexts import Received as ReceivedMail
 from brainscore_ops.notify.contexts import Refused
+from brainscore_ops.planning import is_planning, planned
 from brainscore_ops.plugins.archive import Archive, ArchiveLimits, ArchiveRefusedError, inspect_archive
 from brainscore_ops.plugins.catalogue import read_catalogue
 from brainscore_ops.plugins.layout import PluginKey
@@ -331,6 +332,8 @@ def _under_way(context: Context, submission: int) -> Select[SubmissionLife]:
 
 def _let_go(context: Context, kept: Path) -> None:
     """Remove a kept archive, unless somebody else sent the same and was accepted."""
+    if is_planning():
+        return  # nothing was kept
     with context.database.session() as session:
         if session.scalar(select(SubmissionLife).where(SubmissionLife.archive_path == str(kept)).limit(1)) is None:
             (context.deployment.state / kept).unlink(missing_ok=True)
@@ -358,6 +361,9 @@ def _keep(received: Received, target: Path) -> None:
     :raises ArchiveChangedError: where the file is no longer the one that was received
     """
     if target.exists():
+        return
+    if is_planning():
+        planned("file", f"keep the archive {target.name}", digest=received.digest)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with (

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from brainscore_ops.display import Badge, Code, Shown, Table
 from brainscore_ops.errors import Fault, OpsError, Problem, RefusedError, StepFailedError, UnavailableError
 from brainscore_ops.notify.contexts import InstallFailed, PluginFailure, TestsFailed
+from brainscore_ops.planning import end_of_plan, is_planning, planned
 from brainscore_ops.plugins.changes import Changes, analyse_changes
 from brainscore_ops.plugins.environment import EnvironmentBuildError
 from brainscore_ops.plugins.layout import PluginKey, locate, shown
@@ -178,6 +179,13 @@ def build_environments(context: Context, candidate: Candidate) -> Environments:
 
     :raises PluginTestsFailedError: where a plugin's requirements cannot be installed, after the submitter was told
     """
+    if is_planning():
+        for plugin in candidate.plugins:
+            planned("tests", f"{plugin.type}/{plugin.name} at {candidate.result_sha[:10]}", commit=candidate.result_sha)
+        raise end_of_plan(
+            "Whether the plugins install and their tests pass is theirs to say. Then the verdict is set on the head, and "
+            "recorded; a failure is mailed and told on the pull request."
+        )
     environments = environments_of(context.deployment)
     built = {}
     for plugin in candidate.plugins:

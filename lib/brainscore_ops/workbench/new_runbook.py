@@ -51,7 +51,11 @@ def new_runbook(workspace: Workspace, name: str, purpose: str) -> list[Path]:
     notebook = {
         "cells": _cells(values),
         "metadata": {
-            "brainscore_ops": {"purpose": purpose, "parameters": f"brainscore_ops.{PACKAGE}.{name}:{title}Parameters"},
+            "brainscore_ops": {
+                "purpose": purpose,
+                "parameters": f"brainscore_ops.{PACKAGE}.{name}:{title}Parameters",
+                "plan": True,
+            },
             **_KERNEL,
         },
         "nbformat": 4,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import math
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from pandas.testing import assert_frame_equal
 
 from brainscore_ops import scores
 from brainscore_ops.errors import OpsError
-from brainscore_ops.scores.benchmark_tree import RULE, Benchmark, Node, tree_means
+from brainscore_ops.scores.benchmark_tree import RULE, Benchmark, Node, leaf_weights, tree_means
 from brainscore_ops.scores.columns import SCHEMAS
 from brainscore_ops.scores.errors import (
     BadPublishedDataError,
@@ -177,11 +178,17 @@ def test_a_mean_lies_between_nothing_and_the_best_and_is_missing_only_without_a_
 
     tree = tuple(map(build, shape))
     leaves = [node.identifier for node in _leaves(tree)]
-    values = {name: drawn.draw(st.none() | st.floats(0, 1)) for name in leaves if drawn.draw(st.booleans())}
-    scored = [value for value in values.values() if value is not None]
-    for mean in tree_means(tree, values).values():
-        assert mean is None or 0 <= mean <= max(scored) + 1e-12
-    assert (tree_means(tree, values)[()] is None) == (not scored)
+    scores_of = {name: drawn.draw(st.none() | st.floats(0, 1)) for name in leaves if drawn.draw(st.booleans())}
+    matrix = pd.DataFrame([scores_of], ["model"], dtype="float64")
+    known = matrix.max(axis=1).iloc[0]
+    means = {path: of_models[0] for path, of_models in tree_means(tree, matrix).items()}
+    for mean in means.values():
+        assert math.isnan(mean) or 0 <= mean <= known + 1e-12
+    assert math.isnan(means[()]) == math.isnan(known)
+    weights = leaf_weights(tree)
+    assert sum(weights.values()) == pytest.approx(1)
+    if not math.isnan(known):
+        assert means[()] == pytest.approx(sum(weights[name] * (value or 0) for name, value in scores_of.items()))
 
 
 def _leaves(nodes: tuple[Node, ...]) -> Iterator[Node]:

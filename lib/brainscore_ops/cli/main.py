@@ -42,23 +42,38 @@ COMMANDS = {
 }
 
 
+BY_WEBSITE = {"scores", "status", "submit"}
+"""What can be done from a machine that has nothing but the address of a website."""
+
+
 class Commands(click.Group):
     """The subcommands, imported when used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name]
+        if ctx.params.get("server"):
+            if cmd_name not in BY_WEBSITE:
+                ctx.fail(
+                    f"--server goes with {', '.join(sorted(BY_WEBSITE))}; {cmd_name} works on this machine's deployments."
+                )
+            module = "remote"
         command: click.Command = getattr(importlib.import_module(f"brainscore_ops.cli.{module}"), name)
         return command
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="brainscore-ops")
-def commands() -> None:
+@click.option(
+    "--server",
+    metavar="URL",
+    help="Do it by way of this website: submit, status, scores; with the token in BRAINSCORE_OPS_TOKEN.",
+)
+def commands(server: str | None) -> None:
     """Brain-Score's submission system: validate, submit, run runbooks, follow submissions, look at scores.
 
     Exit codes: 0 done; 1 a step failed; 2 usage; 3 refused by a rule; 4 an outside service was unavailable.

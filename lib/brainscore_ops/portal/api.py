@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +28,7 @@ from brainscore_ops.scores.benchmark_tree import RULE
 from brainscore_ops.scores.score_table import score_records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from brainscore_ops.portal.boards import Board
 
@@ -37,6 +39,7 @@ PARQUET, CSV = "application/vnd.apache.parquet", "text/csv; charset=utf-8"
 MOST_MODELS, MODELS = 200, 50
 """Models whose scores are on a page: at most, and if nothing is said."""
 MOST_ITEMS, ITEMS = 5000, 1000
+MODELS_AT_ONCE = 5
 _CHUNK = 256_000
 
 
@@ -52,11 +55,8 @@ class ApiMixin(PortalHandler):
         title = HTTPStatus(status).phrase
         problem: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": title}
         if isinstance(error, UnavailableError):
-            problem |= {
-                "code": error.code,
-                "detail": "A service that this needs does not answer.",
-                "remedy": "Try again in a minute.",
-            }
+            problem |= {"code": error.code, "detail": "A service that this needs does not answer."}
+            problem["remedy"] = "Try again in a minute."
             self.set_header("Retry-After", "60")
         elif isinstance(error, OpsError):
             problem |= {"code": error.code, "detail": error.message, "remedy": error.remedy}
@@ -117,7 +117,7 @@ class ScoresApi(ApiMixin, ScoresHandler):
 
 
 class Description(ApiMixin):
-    """This description."""
+    """What OpenAPI says of all of this."""
 
     async def get(self) -> None:
         self.set_header("Content-Type", JSON)
@@ -150,15 +150,15 @@ class Leaderboard(ScoresApi):
         per_page = self.asked_number("per_page", MODELS, MOST_MODELS)
         number = self.asked_number("page", 1, 10**6)
 
-        def page(board: Board) -> dict[str, Any]:
+        def page(board: Board) -> Iterator[str]:
             begin, total = (number - 1) * per_page, len(board.scores.models)
             places = range(begin, min(begin + per_page, total))
             following = self.link("next", page=number + 1) if begin + per_page < total else None
             if number > 1:
                 self.link("prev", page=number - 1)
-            return self.page_of([board.scores.document(place) for place in places], total, following)
+            return _parts((board.scores.document(place) for place in places), total=total, next=following)
 
-        await self.answer_json(page)
+        await self.answer(page, JSON)
 
 
 class Models(ScoresApi):
@@ -220,22 +220,24 @@ class Scores(ScoresApi):
         model, benchmark = self.asked("model"), self.asked("benchmark")
         after, per_page = self.asked("after"), self.asked_number("models", MODELS, MOST_MODELS)
 
-        def page(board: Board) -> dict[str, Any]:
+        def page(board: Board) -> Iterator[str]:
             names = sorted(facts.model for facts in board.scores.models)
             wanted = [name for name in names if (not model or name == model) and name > after]
             shown = wanted[:per_page]
             following = self.link("next", after=shown[-1]) if len(wanted) > per_page else None
-            with self.database.session() as session:
-                rows = session.scalars(
-                    select(Model.id).where(
-                        Model.domain == board.scores.domain, Model.name.in_(shown), self.viewer.sees_model()
-                    )
-                ).all()
-                asked = {"domain": board.scores.domain, "models": rows, "viewer": self.viewer, "benchmark": benchmark}
-                items = score_records(session, **asked) if rows else []
-            return {"items": items, "models": len(names), "next": following}
+            return _parts(self._rows(board.scores.domain, shown, benchmark), models=len(names), next=following)
 
-        await self.answer_json(page)
+        await self.answer(page, JSON)
+
+    def _rows(self, domain: str, names: list[str], benchmark: str) -> Iterator[dict[str, Any]]:
+        """A few models at a time: the rows of a page would take a hundred megabytes at once."""
+        for begin in range(0, len(names), MODELS_AT_ONCE):
+            some = names[begin : begin + MODELS_AT_ONCE]
+            with self.database.session() as session:
+                seen = (Model.domain == domain, Model.name.in_(some), self.viewer.sees_model())
+                rows = session.scalars(select(Model.id).where(*seen)).all()
+                records = score_records(session, domain=domain, models=rows, viewer=self.viewer, benchmark=benchmark)
+            yield from records
 
 
 class DataFile(ScoresApi):
@@ -247,7 +249,10 @@ class DataFile(ScoresApi):
             await self.finish()
             return
         files = self.settings.setdefault("data_files", DataFiles(self.deployment))
-        path = await self.in_thread(files.path, name, self.viewer, board.revision)
+        # In a thread of its own: whoever waits for files to be made takes none from other visitors.
+        making = self.settings.setdefault("exporting", ThreadPoolExecutor(1, thread_name_prefix="exports"))
+        find = partial(files.path, name, self.viewer, board.revision)
+        path = await asyncio.get_running_loop().run_in_executor(making, find)
         self.set_header("Content-Disposition", f'attachment; filename="{board.scores.domain}-{name}"')
         self.set_header("Content-Length", str(path.stat().st_size))
         with path.open("rb") as file:
@@ -329,6 +334,14 @@ def _answer_once(handler: PortalHandler, document: Any) -> None:
         handler.finish()
     else:
         handler.finish(body)
+
+
+def _parts(items: Iterator[Any], **rest: Any) -> Iterator[str]:
+    """A page of a list that is long, in parts."""
+    yield '{"items":['
+    for number, item in enumerate(items):
+        yield ("," if number else "") + _dumps(item)
+    yield "]," + _dumps(rest)[1:]
 
 
 def _model(board: Board, place: int) -> dict[str, Any]:

@@ -87,9 +87,9 @@ def hand_over(
         }
         if not received.accepted:
             # The run that finds everything done is the record that people look for.
-            _enqueue(deployment, session, "intake", intake, f"web:{person.user_id}")
+            _enqueue(deployment, session, "intake", intake, f"web:{person.email}")
         if step is not None:
-            _enqueue(deployment, session, step.runbook, dict(step.parameters), f"web:{person.user_id}")
+            _enqueue(deployment, session, step.runbook, dict(step.parameters), f"web:{person.email}")
 
 
 def can_try_again(life: SubmissionLife) -> bool:
@@ -105,9 +105,7 @@ def try_again(session: Session, deployment: Deployment, person: Person, submissi
     life = find_life(session, submission)
     if not (person.viewer.owns(life) or person.viewer.sees_everything) or not can_try_again(life):
         raise NotAllowedError("expected a submission of yours that failed by our fault")
-    _enqueue(
-        deployment, session, _AGAIN[State(life.state)], {"pull_request": life.pull_request}, f"web:{person.user_id}"
-    )
+    _enqueue(deployment, session, _AGAIN[State(life.state)], {"pull_request": life.pull_request}, f"web:{person.email}")
 
 
 def set_visibility(session: Session, person: Person, submission: int, *, public: bool) -> int:

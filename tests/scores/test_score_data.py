@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
 import math
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -74,7 +75,35 @@ def address(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
+def test_long_lists_of_an_api_are_read_page_by_page(data: ScoreData, tmp_path: Path, address: str) -> None:
+    """An API as the website's, whose pages hold one item each, in an order of their own."""
+    kept = data.save(tmp_path / "kept")
+    api = tmp_path / "site" / "api" / "v1"
+    api.mkdir(parents=True)
+    for file in kept.glob("*.parquet"):
+        (api / file.name).write_bytes(file.read_bytes())
+    (api / "site").write_bytes((kept / "site.json").read_bytes())
+    for name in ("benchmarks", "models"):
+        _Quiet.pages[f"/api/v1/{name}"] = json.loads((kept / f"{name}.json").read_text())[::-1]
+    found = scores.connect(address)
+    for call in ("benchmarks", "models", "averages"):
+        assert_frame_equal(getattr(found, call)(), getattr(data, call)(), check_exact=True)
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    pages: ClassVar[dict[str, list[object]]] = {}
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        if path not in self.pages:
+            return super().do_GET()
+        items, place = self.pages[path], int(query.removeprefix("page=") or 0)
+        following = f"https://elsewhere.example.org{path}?page={place + 1}" if place + 1 < len(items) else None
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"items": items[place : place + 1], "next": following}).encode())
+        return None
+
     def log_message(self, *args: object) -> None:
         pass
 

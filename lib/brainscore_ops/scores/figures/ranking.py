@@ -86,7 +86,7 @@ def size(ranking: Ranking, models: pd.DataFrame) -> Figure:
     return figure(
         [trace],
         layout(
-            f"Size and average ({unknown} models do not say their size)",
+            f"Size and average ({unknown} models have no parameters, or do not say how many)",
             "parameters (count, logarithmic)",
             "average score ± standard error",
             xaxis={"type": "log"},

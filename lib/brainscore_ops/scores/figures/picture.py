@@ -129,7 +129,7 @@ def _scatter(axes: Axes, trace: dict[str, Any], layout: dict[str, Any]) -> None:
             axes.annotate(text, (place, height), (4, 3), textcoords="offset points", fontsize=7)
 
 
-def _heatmap(axes: Axes, trace: dict[str, Any], layout: dict[str, Any]) -> None:  # noqa: ARG001 - as above
+def _heatmap(axes: Axes, trace: dict[str, Any], layout: dict[str, Any]) -> None:
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -139,7 +139,15 @@ def _heatmap(axes: Axes, trace: dict[str, Any], layout: dict[str, Any]) -> None:
     drawn = axes.imshow(
         values, cmap=colors, vmin=trace.get("zmin"), vmax=trace.get("zmax"), aspect="auto", interpolation="nearest"
     )
-    axes.set_xticks(range(len(trace["x"])), trace["x"], rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_xticks(range(len(trace["x"])), trace["x"])
+    if layout["xaxis"].get("tickangle"):
+        axes.set_xticks(
+            range(len(trace["x"])),
+            trace["x"],
+            rotation=-layout["xaxis"]["tickangle"],
+            ha="right",
+            rotation_mode="anchor",
+        )
     axes.set_yticks(range(len(trace["y"])), trace["y"])
     bar = axes.figure.colorbar(drawn, ax=axes, pad=0.01, aspect=30)
     bar.set_label(trace["colorbar"]["title"]["text"])

@@ -42,10 +42,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = write(Path(folder) / "data")
         peer = seconds(lambda: pd.read_parquet(data / "scores.parquet"))
-        print(f"pandas reads scores.parquet              {peer:6.2f} s")
+        print(f"pandas reads scores.parquet              {peer:6.2f} s")  # noqa: T201
         for call in ("table", "matrix", "averages", "history", "runs"):
             took = seconds(lambda call=call: getattr(scores.connect(data), call)())
-            print(f"scores.connect(folder).{call + '()':17} {took:6.2f} s   {took / peer:5.1f} x")
+            print(f"scores.connect(folder).{call + '()':17} {took:6.2f} s   {took / peer:5.1f} x")  # noqa: T201
         empty = Path(folder) / "empty.ipynb"
         cells = [
             nbformat.v4.new_code_cell("source = ''", metadata={"tags": ["parameters"]}),
@@ -56,14 +56,14 @@ def main() -> None:
 
         def run(path: Path) -> Callable[[], object]:
             return lambda: papermill.execute_notebook(
-                path, out, {"source": str(data)}, progress_bar=False, kernel_name="python3"
+                path, out, {"source": str(data)}, progress_bar=False, kernel_name="python3", language="python"
             )
 
         peer = seconds(run(empty))
-        print(f"a notebook that does nothing             {peer:6.2f} s")
+        print(f"a notebook that does nothing             {peer:6.2f} s")  # noqa: T201
         for name in NAMES:
             took = seconds(run(NOTEBOOKS / f"{name}.ipynb"))
-            print(f"{name:40} {took:6.2f} s   {took / peer:5.1f} x   record {out.stat().st_size / 1024:,.0f} KiB")
+            print(f"{name:40} {took:6.2f} s   {took / peer:5.1f} x   record {out.stat().st_size / 1024:,.0f} KiB")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 # Each target is a short line that calls something else. `make setup` does all of the set-up, and is quick when it is done.
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-tests demo test lint format lab bench clean
+.PHONY: help setup setup-tests demo test lint format lab hooks bench clean
 BIN := .venv/bin
 WORKFLOWS := .github/workflows/*.yml examples/caller-workflows/*.yml
 # Byte code is kept: without it every process compiles every import anew, and everything takes twice as long.
@@ -37,6 +37,9 @@ format: setup    ## format the code
 
 lab: setup       ## open JupyterLab on notebooks, records and scores
 	@scripts/lab.sh
+
+hooks: setup     ## teach this clone's git about notebooks: outputs stripped as they are committed, differences by cell
+	@scripts/hooks.sh
 
 bench: setup     ## measure
 	@for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench; done

@@ -210,6 +210,12 @@ def printable(text: str) -> str:
 class Shown:
     """Mixed into what a step ends with: :meth:`table` says how it looks."""
 
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        # IPython takes what it finds first on the way up, and there dataclasses have a __repr__ of their own.
+        if "_repr_pretty_" not in cls.__dict__:
+            cls._repr_pretty_ = Shown._repr_pretty_  # type: ignore[method-assign]
+
     def table(self) -> Table:
         """What a reader wants to see of this object."""
         raise NotImplementedError

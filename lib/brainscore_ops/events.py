@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from brainscore_ops.forge.client import PullRequest
     from brainscore_ops.settings import Deployment
 
 MOST_BYTES = 10 * 1024**2
@@ -60,6 +59,36 @@ class Payload(BaseModel):
     def parameters(self) -> dict[str, Any]:
         """The runbook's parameters."""
         return self.model_dump(exclude={"repository"}, exclude_none=True)
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Branch(_Document):
+    ref: Annotated[str, Field(max_length=1000)]
+
+
+class _Pull(_Document):
+    number: Number
+    draft: Flag = False
+    merged: Flag | None = None
+    base: _Branch
+
+
+class _Repository(_Document):
+    full_name: Repository
+    default_branch: Annotated[str, Field(max_length=1000)]
+
+
+class _Told(_Document):
+    """What is read of GitHub's own documents."""
+
+    action: Annotated[str, Field(max_length=100)] = ""
+    repository: _Repository
+    pull_request: _Pull | None = None
+    sha: Commit | None = None
+    state: Annotated[str, Field(max_length=100)] = ""
 
 
 class CreatePullRequest(Payload):
@@ -137,6 +166,18 @@ WORKFLOWS: Mapping[str, type[Payload]] = {
 """Workflow → what it is started by. A workflow's file, its name and the type of its dispatch are the same word."""
 
 
+WEBHOOKS = frozenset({"pull_request", "pull_request_review", "status", "repository_dispatch"})
+"""The events of a repository that a webhook has to ask for; others say nothing to us."""
+
+BY_WEBHOOK = frozenset({"create_pr", "test_plugins", "merge", "score_plugins", "publish", "reconcile", "snapshot"})
+"""What an event may have run without a person: a migration is none of it."""
+
+TESTED_AFTER = frozenset({"opened", "reopened", "synchronize", "ready_for_review"})
+"""What happens to a pull request that makes its tests run …"""
+ASKED_AFTER = frozenset({"labeled", "unlabeled", "edited"})
+"""… and what the gate's rules look at."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A runbook to be run."""
@@ -203,30 +244,74 @@ def parse_event(workflow: str, trigger: str, document: Any) -> Payload:
         ) from None
 
 
-def tasks_of(
-    deployment: Deployment, payload: Payload, find_heads: Callable[[str], Sequence[PullRequest]]
-) -> list[Task]:
+def parse_webhook(event: str, document: Any) -> Payload | None:
+    """What a webhook asks for; None where it says nothing to us.
+
+    Of GitHub's document only numbers, commits, and the names of what happened are read.
+
+    :param event: ``X-GitHub-Event``
+    :raises BadEventError: it is not made as GitHub makes it
+    """
+    if event not in WEBHOOKS:
+        return None
+    if event == "repository_dispatch" and isinstance(document, dict):
+        if document.get("action") not in WORKFLOWS:
+            return None  # whatever else listens to this repository
+        asked = parse_event(str(document["action"]), event, document)
+        return asked if asked.runbook in BY_WEBHOOK else None
+    try:
+        told = _Told.model_validate(document)
+    except ValidationError as error:
+        raise BadEventError(
+            f"expected an event {event} as GitHub makes it",
+            problems=[Problem("bad-event", issue["msg"], where=_place(issue["loc"])) for issue in error.errors()],
+        ) from None
+    repository = told.repository.full_name
+    pull = told.pull_request
+    if event == "status":
+        merges = told.state == "success" and told.sha is not None
+        return Merge(repository=repository, sha=told.sha) if merges else None
+    if pull is None:
+        raise BadEventError(f"expected an event {event} to name a pull request, found none")
+    if event == "pull_request_review":
+        return Merge(repository=repository, pull_request=pull.number)
+    if told.action == "closed":
+        # That one was closed is recorded where its tests would have run.
+        return (ScorePlugins if pull.merged else TestPlugins)(repository=repository, pull_request=pull.number)
+    if pull.draft or pull.base.ref != told.repository.default_branch:
+        return None
+    if told.action in TESTED_AFTER:
+        return TestPlugins(repository=repository, pull_request=pull.number)
+    return Merge(repository=repository, pull_request=pull.number) if told.action in ASKED_AFTER else None
+
+
+def tasks_of(deployment: Deployment, payload: Payload, find_heads: Callable[[str], Sequence[int]]) -> list[Task]:
     """What is to be run; nothing where the event concerns no pull request.
 
-    :param find_heads: gives the open pull requests whose head is a commit; asked only where the event names a commit
+    :param find_heads: gives the numbers of the open pull requests whose head is a commit; asked only where the event names one
     :raises ForeignEventError: it comes from another repository than the deployment's library
     """
-    library = deployment.library.repository
-    if payload.repository is not None and payload.repository.casefold() != library.casefold():
+    library, private = deployment.library.repository, deployment.library.private_repository
+    given = (payload.repository or library).casefold()
+    if private is not None and given == private.casefold():
+        if isinstance(payload, TestPlugins | Merge | ScorePlugins) and payload.pull_request is not None:
+            return [Task(payload.runbook, payload.parameters() | {"private": True})]
+        return []
+    if given != library.casefold():
         raise ForeignEventError(
             f"expected an event of {library}, found one of {payload.repository}",
             remedy="Send it to the deployment of that library.",
         )
     if isinstance(payload, Merge) and payload.sha is not None:
-        return [Task("merge", {"pull_request": pull.number}) for pull in find_heads(payload.sha)]
+        return [Task("merge", {"pull_request": number}) for number in find_heads(payload.sha)]
     return [Task(payload.runbook, payload.parameters())]
 
 
-def open_heads(deployment: str, sha: str) -> list[PullRequest]:
-    """The open pull requests of a deployment's library whose head is a commit."""
+def open_heads(deployment: str, sha: str) -> list[int]:
+    """The numbers of the open pull requests of a deployment's library whose head is a commit."""
     context = open_deployment(deployment)
     try:
-        return [pull for pull in context.forge.pull_requests("open") if pull.head_sha == sha]
+        return [pull.number for pull in context.forge.pull_requests("open") if pull.head_sha == sha]
     finally:
         context.database.close()
 

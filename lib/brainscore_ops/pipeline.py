@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.database.connection import Database
-from brainscore_ops.runbooks.execution import run_runbook
-from brainscore_ops.runbooks.warm_kernels import expect_many
 from brainscore_ops.settings import load_deployment
 from brainscore_ops.submissions.life import find_life, next_step
 from brainscore_ops.submissions.merging import TESTS_OUTDATED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from brainscore_ops.runbooks.runs import RunResult
-    from brainscore_ops.settings import RunSettings
 
 MOST_STEPS = 12
 """Where the library moves on faster than the tests run, somebody else takes the submission on."""
@@ -46,24 +43,3 @@ def advance(deployment: str, submission: int) -> Iterator[tuple[str, dict[str, A
 def goes_on(result: RunResult) -> bool:
     """Whether there is something next after a run: it succeeded, or the library moved on and the tests run again."""
     return result.exit_code == 0 or (result.error or {}).get("code") == TESTS_OUTDATED
-
-
-def run_on_worker(
-    runbook: str, triggered_by: str, parameters: Mapping[str, Any], bounds: RunSettings
-) -> dict[str, Any] | None:
-    """Run a runbook on a worker of a cluster.
-
-    :param bounds: what its run may take there
-    :returns: what went wrong (:meth:`OpsError.as_dict`, and the ``run_id``), or None
-    """
-    # A worker lives as long as its driver: its kernels may have the library as it has it itself.
-    expect_many(
-        [
-            "brainscore_ops.runbooks.error_cards",
-            "brainscore_ops.runbooks.scraps",
-            "brainscore_ops.scoring.pair",
-            "brainscore_ops.scoring.pair_record",
-        ]
-    )
-    result = run_runbook(runbook, parameters, triggered_by=triggered_by, bounds=bounds)
-    return None if result.error is None else {**result.error, "run_id": result.id}

@@ -8,6 +8,7 @@ about it changes; what failed again and again is left to a maintainer, and named
 from __future__ import annotations
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,15 +22,18 @@ from brainscore_ops.database.ops_tables import Run, SubmissionLife
 from brainscore_ops.display import Shown, Table, printable
 from brainscore_ops.errors import UnavailableError
 from brainscore_ops.parameters import RunbookParameters
+from brainscore_ops.queue import jobs
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.runbooks.ledger import mark_lost
 from brainscore_ops.runbooks.signals import stop_runs_of_threads
 from brainscore_ops.runbooks.states import RunState
 from brainscore_ops.scores.leaderboard import leaderboard
 from brainscore_ops.scores.publication import published_revision
-from brainscore_ops.submissions.life import State
+from brainscore_ops.submissions.context import NoPrivateRepositoryError, PrivateElsewhereError
+from brainscore_ops.submissions.life import SCORING_DONE, State
 from brainscore_ops.submissions.plugin_tests import STATUS_CONTEXT
 from brainscore_ops.submissions.pull_requests import follow
+from brainscore_ops.submissions.scoring_request import missing_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,6 +68,9 @@ class ReconcileParameters(RunbookParameters):
     )
     budget_minutes: float = Field(
         45, description="after how many minutes no further repair is begun; the next reconciliation goes on", gt=0
+    )
+    enqueue: bool = Field(
+        False, description="leave to the queue's workers what continues what it finds, instead of running it here"
     )
 
 
@@ -116,7 +123,7 @@ class Repair:
     subject: str
     runbook: str
     state: str
-    """The run's; empty where there was no time left for one."""
+    """The run's; ``asked for`` where it waits in the queue; empty where there was no time left for one."""
     run_id: str
     message: str
 
@@ -136,7 +143,8 @@ class Repairs(Shown):
         if not self.repairs:
             return Table("There was nothing to run", [])
         return Table(
-            f"{len(self.repairs) - self.left} runs" + (f"; {self.left} left for the next time" if self.left else ""),
+            f"{len(self.repairs) - self.left} continued"
+            + (f"; {self.left} left for the next time" if self.left else ""),
             [
                 [
                     repair.subject,
@@ -158,6 +166,23 @@ def survey(context: Context, *, look_back_days: int, tries: int) -> Survey:
     whose pull request was closed as closed.
     """
     since = datetime.now(UTC) - timedelta(days=look_back_days)
+    looked_at: Counter[str] = Counter()
+    findings: list[Finding | None] = []
+    for side in _sides(context):
+        findings += _survey(side, tries, since, looked_at)
+    findings.append(_Observer(context, tries, since).of_leaderboard())
+    return Survey(tuple(finding for finding in findings if finding is not None), dict(looked_at))
+
+
+def _sides(context: Context) -> list[Context]:
+    """The repositories that are looked at: both; where others see what a run prints and keeps, the public one alone."""
+    try:
+        return [context.public_side, context.private_side]
+    except (NoPrivateRepositoryError, PrivateElsewhereError):
+        return [context.public_side]
+
+
+def _survey(context: Context, tries: int, since: datetime, looked_at: Counter[str]) -> list[Finding | None]:
     observer = _Observer(context, tries, since)
     pulls = {pull.number: pull for pull in context.forge.pull_requests("open")}
     pulls |= {pull.number: pull for pull in context.forge.pull_requests_since(since)}
@@ -174,26 +199,25 @@ def survey(context: Context, *, look_back_days: int, tries: int) -> Survey:
         pull = pulls.get(life.pull_request or 0)
         if pull is not None and pull.state == "closed" and not pull.merged and life.state in BEFORE_MERGE:
             follow(context, pull)
-    found = [
-        *(observer.of_submission(life) for life in lives if life.pull_request is None),
+    looked_at.update({"pull requests": len(pulls), "submissions": len(lives)})
+    looked_at["runs"] = len(observer.runs)  # the same, whichever repository is looked at
+    return [
+        *(observer.of_submission(life) for life in lives if life.pull_request is None or life.state == State.PUBLISHED),
         *(observer.of_pull(pull) for _, pull in sorted(pulls.items())),
-        observer.of_leaderboard(),
+        *(observer.of_private_scores(life) for life in lives if life.private and life.state in SCORING_DONE),
     ]
-    return Survey(
-        findings=tuple(finding for finding in found if finding is not None),
-        looked_at={
-            "pull requests": len(pulls),
-            "submissions": len(lives),
-            "runs": len(observer.runs),
-        },
-    )
 
 
-def repair(context: Context, found: Survey, *, look_back_days: int, tries: int, budget_minutes: float) -> Repairs:
+def repair(
+    context: Context, found: Survey, *, look_back_days: int, tries: int, budget_minutes: float, enqueue: bool = False
+) -> Repairs:
     """Run what continues each finding, and go on with it as far as it gets; the leaderboard comes last.
 
+    :param enqueue: ask for it instead: the queue's workers run it, and what follows from it
     :raises AlreadyReconcilingError: another process does so
     """
+    if enqueue:
+        return _ask(context, found)
     deadline = time.monotonic() + 60 * budget_minutes
     since = datetime.now(UTC) - timedelta(days=look_back_days)
     repairs: list[Repair] = []
@@ -212,6 +236,15 @@ def repair(context: Context, found: Survey, *, look_back_days: int, tries: int, 
     return Repairs(tuple(repairs))
 
 
+def _ask(context: Context, found: Survey) -> Repairs:
+    asked = []
+    for finding in found.repairable:
+        by = f"reconcile:{context.run_id or 'by hand'}"
+        job = jobs.enqueue(context.deployment, finding.runbook, finding.parameters, by=by)
+        asked.append(Repair(finding.subject, finding.runbook, "asked for", f"job {job}", ""))
+    return Repairs(tuple(asked))
+
+
 def _continue(context: Context, finding: Finding, tries: int, since: datetime, deadline: float) -> Iterable[Repair]:
     """Run what continues a finding, then what is next for the same thing, until nothing is or a run does not succeed."""
     following: Finding | None = finding
@@ -226,7 +259,8 @@ def _continue(context: Context, finding: Finding, tries: int, since: datetime, d
         yield Repair(following.subject, following.runbook, str(result.state), said, result.id)
         if result.state is not RunState.SUCCEEDED:
             return
-        following = _Observer(context, tries, since).again(following)
+        side = context.private_side if following.parameters.get("private") else context
+        following = _Observer(side, tries, since).again(following)
 
 
 def _run(context: Context, finding: Finding) -> RunResult:
@@ -257,7 +291,7 @@ class _Observer:
             # A pull request that was scored long ago may be talked about today.
             wanted = or_(Run.started_at > since, Run.runbook == "score_plugins")
             self.runs = list(session.scalars(select(Run).where(wanted).order_by(Run.started_at)))
-            lives = select(SubmissionLife).where(SubmissionLife.library == context.library)
+            lives = select(SubmissionLife).where(SubmissionLife.library == context.home)
             self.lives = list(session.scalars(lives.order_by(SubmissionLife.submission_id)))
             session.expunge_all()
 
@@ -270,7 +304,9 @@ class _Observer:
         number = finding.parameters.get("pull_request")
         if number is None and finding.subject.startswith("submission "):
             submission = int(finding.subject.split()[1])
-            (life,) = (life for life in self.lives if life.submission_id == submission)
+            life = next((life for life in self.lives if life.submission_id == submission), None)
+            if life is None:  # it is in the other repository: the next time goes on with it
+                return None
             if life.pull_request is None:
                 return self.of_submission(life)
             number = life.pull_request
@@ -285,7 +321,25 @@ class _Observer:
             case State.ACCEPTED:
                 parameters = {"submission": life.submission_id}
                 return self._unless_busy(subject, "was accepted, and is not proposed", "create_pr", parameters)
+            case State.PUBLISHED if life.removal_sha is None:
+                parameters = {"submission": life.submission_id}
+                why = "is public, and its private copy is still there"
+                return self._unless_busy(subject, why, "publish_submission", parameters)
         return None
+
+    def of_private_scores(self, life: SubmissionLife) -> Finding | None:
+        """A private submission that was scored: the public library may have benchmarks or models by now that it never met."""
+        if life.pull_request is None or not life.identifiers.keys() & {"models", "benchmarks"}:
+            return None
+        missing = missing_pairs(self._context, life.pull_request)
+        if not missing:
+            return None
+        why = f"{missing} pairs with what the public library holds have no score"
+        subject = f"private pull request {life.pull_request}"
+        return self._unless_busy(subject, why, "score_plugins", self._pull_parameters(life.pull_request))
+
+    def _pull_parameters(self, number: int) -> dict[str, Any]:
+        return {"pull_request": number, **({"private": True} if self._context.private else {})}
 
     def of_pull(self, pull: PullRequest) -> Finding | None:
         """A pull request in any state."""
@@ -294,7 +348,8 @@ class _Observer:
         if judged is None:
             return None
         why, runbook = judged
-        return self._unless_busy(f"pull request {pull.number}", why, runbook, {"pull_request": pull.number})
+        subject = f"{'private ' if self._context.private else ''}pull request {pull.number}"
+        return self._unless_busy(subject, why, runbook, self._pull_parameters(pull.number))
 
     def of_leaderboard(self) -> Finding | None:
         """The published page, against the scores."""
@@ -381,6 +436,10 @@ class _Observer:
         return found[-1] if found else None
 
     def _concerns(self, run: Run, parameters: Mapping[str, Any]) -> bool:
-        return run.deployment == self._context.deployment.name and all(
-            run.parameters.get(name) == value for name, value in parameters.items()
+        # Each repository numbers its pull requests from 1.
+        same = "pull_request" not in parameters or bool(run.parameters.get("private")) == self._context.private
+        return (
+            run.deployment == self._context.deployment.name
+            and same
+            and all(run.parameters.get(name) == value for name, value in parameters.items())
         )

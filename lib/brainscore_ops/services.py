@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import fcntl
 import json
+import secrets
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -19,6 +23,8 @@ from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.database.marker import mark
 from brainscore_ops.database.schema import current_revision, upgrade
 from brainscore_ops.errors import StepFailedError
+from brainscore_ops.forge.client import Person
+from brainscore_ops.forge.embedded.access import set_role
 from brainscore_ops.forge.embedded.store import Store
 from brainscore_ops.settings import Deployment, ForgeSecret, resolve_secret
 from brainscore_ops.settings.errors import SecretError
@@ -26,7 +32,6 @@ from brainscore_ops.settings.secrets import write_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FORGE_LOGIN = "brainscore-ops"
 START_SECONDS = 30
@@ -73,11 +78,16 @@ def _up(deployment: Deployment) -> None:
     database.close()
     if "forge" in deployment.embedded:
         token = _forge_token(deployment)
+        make_private_repository(deployment)
         ready = _start(deployment, "forge", "brainscore_ops.forge.embedded", "--root", deployment.state / "forge")
         write_secret(
             deployment.secrets_file,
             deployment.forge.secret,
-            {"api_url": f"{ready['url'].rstrip('/')}/api/v3", "token": token},
+            {
+                "api_url": f"{ready['url'].rstrip('/')}/api/v3",
+                "token": token,
+                "webhook_secret": _webhook_secret(deployment),
+            },
         )
     if "mail" in deployment.embedded:
         ready = _start(deployment, "mail", "brainscore_ops.notify.mailbox", "--folder", mail_folder(deployment))
@@ -135,6 +145,39 @@ def mail_folder(deployment: Deployment) -> Path:
     return deployment.outputs / "mails"
 
 
+def make_private_repository(deployment: Deployment) -> None:
+    """Have the private repository on the embedded forge: our account alone reads it, and it begins with an empty package."""
+    name = deployment.library.private_repository
+    if name is None:
+        return
+    store = forge_store(deployment)
+    record = store.create_repository(name, private=True)
+    set_role(store, record, FORGE_LOGIN, "admin")
+    with TemporaryDirectory() as folder:
+        write_marker(Path(folder), deployment.library.package)
+        store.import_folder(
+            name,
+            Path(folder),
+            message="The place of private plugins",
+            author=Person("Brain-Score", "library@brain-score.invalid"),
+            when=datetime(2026, 1, 1, tzinfo=UTC),  # the same commit wherever it is made
+        )
+
+
+def write_marker(folder: Path, package: str) -> None:
+    """Write what a private repository begins with."""
+    (folder / package).mkdir()
+    (folder / "README.md").write_text(
+        "# Private plugins\n\nFor their owners and the maintainers alone. To be tested and scored, the plugins of one owner are\n"
+        f"laid over the public library, `{package}`; nothing else of this repository is used. When its owner\n"
+        "publishes a plugin, it moves to the public library by a pull request there, and is removed here.\n",
+        encoding="utf-8",
+    )
+    (folder / package / "__init__.py").write_text(
+        '"""The place of private plugins; what is used is the public package of this name."""\n', encoding="utf-8"
+    )
+
+
 def forge_store(deployment: Deployment) -> Store:
     """The embedded forge's repositories, for setting them up."""
     return Store(deployment.state / "forge")
@@ -151,6 +194,14 @@ def _forge_token(deployment: Deployment) -> str:
         store = forge_store(deployment)
         store.create_user(FORGE_LOGIN, name="Brain-Score submissions", email=f"{FORGE_LOGIN}@brain-score.invalid")
         return store.create_token(FORGE_LOGIN, scopes=("repo", "repo:status"))
+
+
+def _webhook_secret(deployment: Deployment) -> str:
+    try:
+        known = resolve_secret(deployment, deployment.forge.secret, ForgeSecret).webhook_secret.get_secret_value()
+    except SecretError:
+        known = ""
+    return known or secrets.token_hex(32)
 
 
 def _start(deployment: Deployment, name: str, module: str, *arguments: str | Path) -> dict[str, Any]:

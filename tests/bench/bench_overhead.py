@@ -30,11 +30,11 @@ sys.path.insert(0, str(ROOT))
 
 from tests.slurm_cluster import running_slurm  # noqa: E402
 
-from brainscore_ops.pipeline import run_on_worker  # noqa: E402
 from brainscore_ops.plugins.environment import Requirements  # noqa: E402
 from brainscore_ops.scoring.dispatch import Task, compute  # noqa: E402
 from brainscore_ops.scoring.pair import ScorePairParameters, environments_of, results_folder  # noqa: E402
 from brainscore_ops.settings import Deployment, Workspace, load_deployment  # noqa: E402
+from brainscore_ops.worker_runs import run_on_worker  # noqa: E402
 
 LIBRARY = "brainscore_bench"
 BENCHMARKS = 10

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from github import Auth, Github, GithubException, InputGitAuthor, InputGitTreeElement, UnknownObjectException
 
+from brainscore_ops.forge.embedded.access import set_role
+
 from .conftest import UNPACED, branch
 
 
@@ -269,8 +271,10 @@ def test_who_may_do_what(call: Any, forge: Any) -> None:
     assert call("POST", "/pulls", token=states, **write).status_code == 403
     assert call("POST", f"/statuses/{forge.base}", token=states, json={"state": "success"}).status_code == 201
     private = forge.repository + "-private"
-    forge.store.create_repository(private, private=True)
+    record = forge.store.create_repository(private, private=True)
     url = f"{forge.server.api_url}/repos/{private}"
+    assert call("GET", url, token=forge.token).status_code == 404  # a token opens what its account may see
+    set_role(forge.store, record, "ops-bot", "read")
     assert [call("GET", url, token=token).status_code for token in (None, reader, forge.token)] == [404, 404, 200]
 
 

@@ -14,6 +14,8 @@ import psutil
 import pytest
 import requests
 
+from brainscore_ops.forge.embedded.access import set_role
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -99,10 +101,12 @@ def test_who_may_push(forge: Any, tmp_path: Path) -> None:
 
 def test_a_private_repository_is_not_there_for_strangers(forge: Any, tmp_path: Path) -> None:
     private = forge.repository + "-private"
-    forge.store.create_repository(private, private=True)
+    record = forge.store.create_repository(private, private=True)
     url = f"{forge.server.url}/{private}.git"
-    with pytest.raises(subprocess.CalledProcessError, match="clone"):
-        forge.git("clone", url, tmp_path / "none")
+    for visitor in ("", f"x:{forge.token}@"):
+        with pytest.raises(subprocess.CalledProcessError, match="clone"):
+            forge.git("clone", url.replace("//", f"//{visitor}"), tmp_path / "none")
+    set_role(forge.store, record, "ops-bot", "read")
     forge.git("clone", "--quiet", url.replace("//", f"//x:{forge.token}@"), tmp_path / "clone")
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from brainscore_ops.errors import UsageError
 from brainscore_ops.forge import mirror as mirror_module
+from brainscore_ops.forge.embedded.access import set_role
 from brainscore_ops.forge.errors import (
     CommitNotFoundError,
     ForgeRefusedError,
@@ -250,7 +251,8 @@ def test_the_token_stands_on_no_command_line_in_no_file_and_in_no_error(
     (tmp_path / "bin/git").write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {real} "$@"\n')
     (tmp_path / "bin/git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    forge.store.create_repository(forge.repository + "-private", private=True)
+    private = forge.store.create_repository(forge.repository + "-private", private=True)
+    set_role(forge.store, private, "ops-bot", "read")
     url = f"{forge.server.url}/{forge.repository}-private.git"
     good = Mirror(tmp_path / "good.git", clone_url=url, token=forge.token)
     good.fetch()

@@ -57,8 +57,8 @@ class Bench:
     def deployment(self):
         return load_deployment("test")
 
-    def configure(self, **runs):
-        """Write the deployment's settings, with these bounds of runs."""
+    def configure(self, queue=None, **runs):
+        """Write the deployment's settings, with these bounds of runs, and these of the queue."""
         bounds = {"cell_seconds": 60, "run_seconds": 120, "memory_bytes": 2**30, **runs}
         settings = {
             "tier": "test",
@@ -67,6 +67,7 @@ class Bench:
             "forge": {"secret": "test/forge"},
             "mail": {"secret": "test/mail", "sender": "toy@example.org"},
             "runs": bounds,
+            "queue": queue or {},
         }
         (self.root / "params" / "test.yaml").write_text(yaml.safe_dump(settings))
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from brainscore_ops import services
 from brainscore_ops.database.connection import Database
@@ -19,10 +20,14 @@ from brainscore_ops.forge.client import ForgeClient, Person, PullRequest
 from brainscore_ops.forge.embedded.access import set_role
 from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.testing import PluginTestReport
+from brainscore_ops.plugins.tree import GitTree
+from brainscore_ops.scoring.pair import PairOutcome
+from brainscore_ops.scoring.plan import Pair
 from brainscore_ops.settings import Workspace, load_deployment
-from brainscore_ops.submissions import gate, intake, merging, plugin_tests, proposal
+from brainscore_ops.submissions import gate, intake, merging, plugin_tests, proposal, scoring_request
 from brainscore_ops.submissions.context import Context
 from brainscore_ops.submissions.life import timeline
+from brainscore_ops.submissions.scoring_request import ScoringReport
 
 from .attacker import Attacker
 
@@ -36,6 +41,14 @@ def model_files(name: str, identifier: str | None = None) -> dict[str, str]:
         f"models/{name}/__init__.py": "from brainscore_example import model_registry\n"
         f"model_registry['{identifier or name}'] = lambda: None\n",
         f"models/{name}/test.py": "def test_nothing():\n    pass\n",
+    }
+
+
+def benchmark_files(name: str, identifier: str) -> dict[str, str]:
+    return {
+        f"benchmarks/{name}/__init__.py": "from brainscore_example import benchmark_registry\n"
+        f"benchmark_registry['{identifier}'] = lambda: None\n",
+        f"benchmarks/{name}/test.py": "def test_nothing():\n    pass\n",
     }
 
 
@@ -104,6 +117,15 @@ class House:
         reviewer = self.client(login, role=role)._repository.get_pull(pull_request).complete()
         reviewer.create_review(body="As I see it.", event=event)
 
+    def at_private(self) -> House:
+        """The same, with the private repository at hand."""
+        return House(self.context.private_side, self.folder, self.numbers)
+
+    def files(self, commit: str) -> list[str]:
+        """What a commit of the repository holds."""
+        self.context.mirror.fetch()
+        return [entry.path for entry in GitTree(self.context.mirror.path, commit).entries()]
+
     def main(self) -> str:
         return self.context.forge.default_branch()[1]
 
@@ -140,6 +162,52 @@ class House:
 
     def states(self, submission: int) -> list[str]:
         return [event.state for event in timeline(self.context.database, submission).events]
+
+
+FACTS = {
+    "value": 0.5, "error": 0.1, "raw": 0.4, "ceiling": 0.8, "ceiling_error": 0.01, "benchmark_version": 1,
+    "benchmark_parent": "neural", "benchmark_bibtex": None, "packages": {}, "wall_seconds": 1.0, "cpu_seconds": 1.0,
+    "peak_memory_bytes": 1,
+}  # fmt: skip
+CRASHED = {"code": "scoring-crashed", "fault": "submission", "message": "it crashed", "log": "the end"}
+LOST = {"code": "worker-lost", "fault": "infrastructure", "message": "the worker is gone", "log": ""}
+
+
+def outcome(pair: Pair, failure=None, **facts) -> PairOutcome:
+    """What becomes of a pair, written by hand."""
+    return PairOutcome(
+        model=pair.model,
+        benchmark=pair.benchmark,
+        state="failed" if failure else "scored",
+        result=None if failure else {**FACTS, **facts},
+        failure=failure,
+        environment_digest="e" * 64,
+        sandboxed=True,
+        node="here",
+        run_id=None,
+    )
+
+
+def planned(house, number):
+    target = scoring_request.find_target(house.context, number, "")
+    return target, scoring_request.make_plan(house.context, target)
+
+
+def record(house, number, make):
+    """Record an outcome for each planned pair, and conclude."""
+    target, plan = planned(house, number)
+    report = ScoringReport(tuple(make(pair) for pair in plan.pairs))
+    scoring_request.record(house.context, target, plan, report)
+    scoring_request.conclude(house.context, target, plan, report)
+    return target.submission
+
+
+def rows(house, table, **conditions):
+    with house.context.database.session() as session:
+        query = select(table)
+        for name, value in conditions.items():
+            query = query.where(getattr(table, name) == value)
+        return session.scalars(query).all()
 
 
 @pytest.fixture(scope="session")

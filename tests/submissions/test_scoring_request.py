@@ -4,7 +4,7 @@ import dataclasses
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, Score
 from brainscore_ops.database.ops_tables import Approval, OutboxMessage, ScoreHistory, ScoreProvenance
@@ -14,57 +14,12 @@ from brainscore_ops.scoring.approvals import (
     ApprovalOfAnotherPlanError,
     approve,
 )
-from brainscore_ops.scoring.pair import PairOutcome
 from brainscore_ops.scoring.recording import record_outcomes
 from brainscore_ops.submissions import rescoring, scoring_request
-from brainscore_ops.submissions.life import submission_of, timeline
+from brainscore_ops.submissions.life import find_life, submission_of, timeline
 from brainscore_ops.submissions.scoring_request import ScoringDelayedError, ScoringReport
 
-from .conftest import BOB, model_files
-
-FACTS = {
-    "value": 0.5, "error": 0.1, "raw": 0.4, "ceiling": 0.8, "ceiling_error": 0.01, "benchmark_version": 1,
-    "benchmark_parent": "neural", "benchmark_bibtex": None, "packages": {}, "wall_seconds": 1.0, "cpu_seconds": 1.0,
-    "peak_memory_bytes": 1,
-}  # fmt: skip
-CRASHED = {"code": "scoring-crashed", "fault": "submission", "message": "it crashed", "log": "the end"}
-LOST = {"code": "worker-lost", "fault": "infrastructure", "message": "the worker is gone", "log": ""}
-
-
-def outcome(pair, failure=None, **facts):
-    return PairOutcome(
-        model=pair.model,
-        benchmark=pair.benchmark,
-        state="failed" if failure else "scored",
-        result=None if failure else {**FACTS, **facts},
-        failure=failure,
-        environment_digest="e" * 64,
-        sandboxed=True,
-        node="here",
-        run_id=None,
-    )
-
-
-def planned(house, number):
-    target = scoring_request.find_target(house.context, number, "")
-    return target, scoring_request.make_plan(house.context, target)
-
-
-def record(house, number, make):
-    """Record an outcome for each planned pair, and conclude."""
-    target, plan = planned(house, number)
-    report = ScoringReport(tuple(make(pair) for pair in plan.pairs))
-    scoring_request.record(house.context, target, plan, report)
-    scoring_request.conclude(house.context, target, plan, report)
-    return target.submission
-
-
-def rows(house, table, **conditions):
-    with house.context.database.session() as session:
-        query = select(table)
-        for name, value in conditions.items():
-            query = query.where(getattr(table, name) == value)
-        return session.scalars(query).all()
+from .conftest import BOB, CRASHED, LOST, model_files, outcome, planned, record, rows
 
 
 def test_a_merged_model_is_scored_on_every_benchmark_once(house):
@@ -121,8 +76,10 @@ def test_what_plugin_code_says_of_a_benchmark_that_is_known_is_not_heard(house):
     assert rows(house, BenchmarkType, identifier="mine") == []
 
 
-def test_a_private_model_stays_its_owners_whoever_has_it_scored(house):
-    number = house.merged(model_files("secret"), BOB, public=False)
+def test_a_model_whose_scores_its_owner_hid_stays_his_whoever_has_it_scored(house):
+    number = house.merged(model_files("secret"), BOB)
+    with house.context.database.session() as session:
+        find_life(session, submission_of(house.context, number)).public = False
     everything = scoring_request.make_plan(house.context, scoring_request.find_target(house.context, None, ""))
     assert "secret" in {pair.model for pair in everything.pairs}
     target = scoring_request.find_target(house.context, None, "")
@@ -140,6 +97,17 @@ def test_the_scores_stand_on_the_pull_request_too(house):
     record(house, number, outcome)
     comments = [comment.body for comment in house.context.forge._repository.get_pull(number).get_issue_comments()]
     assert any("0.500 ± 0.100" in comment for comment in comments)
+
+
+def test_what_not_everybody_may_see_stands_on_no_pull_request(house):
+    number = house.merged(model_files("not_shown"), BOB)
+    with house.context.database.session() as session:
+        find_life(session, submission_of(house.context, number)).public = False
+    submission = record(house, number, outcome)
+    comments = [comment.body for comment in house.context.forge._repository.get_pull(number).get_issue_comments()]
+    assert not any("0.500" in comment for comment in comments)
+    [mailed] = [mail for mail in rows(house, OutboxMessage, submission_id=submission) if mail.template == "scored"]
+    assert "0.500" in mailed.text
 
 
 def test_a_failure_is_mailed_once_with_its_record(house):

@@ -18,6 +18,7 @@ from brainscore_ops.display import printable
 @click.option(
     "--benchmarks", multiple=True, metavar="BENCHMARK", help="Score this benchmark again; with models, their pairs."
 )
+@click.option("--private", is_flag=True, help="A pull request of the private repository.")
 @click.option("--pairs", nargs=2, multiple=True, metavar="MODEL BENCHMARK", help="Score exactly this pair again.")
 @click.option("--stale", is_flag=True, help="Score again what rests on older shared code or an older environment.")
 @click.option(
@@ -40,6 +41,7 @@ def plan(
     before: datetime | None,
     deployment: str,
     *,
+    private: bool,
     stale: bool,
     as_json: bool,
 ) -> None:
@@ -51,7 +53,7 @@ def plan(
     from brainscore_ops.submissions import rescoring, scoring_request
     from brainscore_ops.submissions.context import open_deployment
 
-    context = open_deployment(deployment)
+    context = open_deployment(deployment, private=private)
     target = scoring_request.preview_target(context, pull_request, commit)
     if models or benchmarks or pairs or failed or stale:
         moment = before.replace(tzinfo=UTC) if before else None

@@ -106,7 +106,7 @@ def run(
     if as_json:
         print_json(result.as_dict())
     else:
-        _print_result(console, result)
+        print_result(console, result)
     raise SystemExit(result.exit_code)
 
 
@@ -214,7 +214,8 @@ class StepLines:
             self._console.print(f"  {name}: {line}", markup=False)
 
 
-def _print_result(console: Console, result: RunResult) -> None:
+def print_result(console: Console, result: RunResult) -> None:
+    """Print how a run ended: its state, what ended it, its scraps, where its record is."""
     from rich.markup import escape
 
     style = "green" if result.exit_code == 0 else "red"

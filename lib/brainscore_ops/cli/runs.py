@@ -66,13 +66,14 @@ def show(run: str, deployment: str, *, as_json: bool) -> None:
     """
     from brainscore_ops.database.connection import Database
     from brainscore_ops.database.schema import explained_by_schema
-    from brainscore_ops.runbooks.history import find_run, show_run
+    from brainscore_ops.runbooks.history import continued_by, find_run, show_run
     from brainscore_ops.settings import load_deployment
 
     settings = load_deployment(deployment)
     database = Database.of(settings)
     with explained_by_schema(database):
-        shown = show_run(find_run(database, run), settings.outputs)
+        entry = find_run(database, run)
+        shown = show_run(entry, settings.outputs, continued_by=continued_by(database, entry))
     if as_json:
         print_json(shown.as_dict())
     else:
@@ -103,6 +104,11 @@ def _print_run(shown: ShownRun) -> None:
     click.secho(str(entry.state), fg=_COLORS.get(entry.state, "red"), bold=True)
     ended = "" if entry.ended_at is None else f", ended {entry.ended_at:%H:%M:%S} after {entry.seconds:.1f} s"
     click.echo(f"started {entry.started_at:%Y-%m-%d %H:%M:%S}{ended}, by {entry.triggered_by} on {entry.host}")
+    if entry.continues:
+        done = "a session that goes on" if entry.kind == "session" else "goes on"
+        click.echo(f"{done} from {entry.continues}")
+    for later in shown.continued_by:
+        click.echo(f"continued by {later}")
     click.echo(f"code {entry.code_version}, runbook {entry.runbook} {entry.runbook_digest[:12]}")
     click.echo("\nparameters")
     for name, value in entry.parameters.items():

@@ -1,4 +1,4 @@
-"""``submit``, ``status`` and ``gate``: what becomes of a submission."""
+"""``submit``, ``status``, ``publish-submission`` and ``gate``: what becomes of a submission."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from brainscore_ops.cli.services import deployment_option, json_option
 from brainscore_ops.display import printable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from brainscore_ops.database.connection import Database
     from brainscore_ops.runbooks.runs import RunResult
     from brainscore_ops.scoring.attempt_rows import Standing
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
     "--submitter", default="", help="The submitter's name, as the commit is authored; by default from the address."
 )
 @click.option("--name", default="", help="What the submission is called; by default the archive's file name.")
-@click.option("--public/--private", default=True, show_default=True, help="Whether everybody may see the scores.")
+@click.option(
+    "--public/--private", default=True, show_default=True, help="Whether everybody may see its code and its scores."
+)
 @click.option("--intake-only", is_flag=True, help="Stop after intake; somebody else takes it on.")
 @deployment_option
 @json_option
@@ -44,50 +48,77 @@ def submit(
 
     The same archive from the same person is the same submission: sent again, it goes on where it was.
     """
-    from rich.console import Console
-
-    from brainscore_ops.cli.run import StepLines, print_error
-    from brainscore_ops.pipeline import advance, goes_on
-    from brainscore_ops.runbooks.execution import run_runbook
-    from brainscore_ops.runbooks.signals import RunInterrupted
-
-    parameters: dict[str, object] = {
+    parameters = {
         "archive": str(archive.resolve()),
         "email": email,
         "submitter": submitter,
         "name": name,
         "public": public,
     }
-    triggered_by = f"cli:{user_name()}"
-
-    def run(runbook: str, parameters: dict[str, object]) -> RunResult:
-        if not as_json:
-            click.secho(runbook, bold=True)
-        lines = StepLines(Console(stderr=as_json, highlight=False))
-        try:
-            result = run_runbook(runbook, parameters, deployment=deployment, triggered_by=triggered_by, on_step=lines)
-        except RunInterrupted as interruption:
-            result = interruption.result
-        finally:
-            lines.close()
-        if not as_json and result.exit_code:
-            click.echo(f"{runbook} {result.state} ({result.id})")
-            if result.error:
-                print_error(result.error)
-        return result
-
-    result = run("intake", parameters)
+    result = _run("intake", parameters, deployment, as_json=as_json)
     submission = result.scraps.get("submission")
     if submission is not None and result.exit_code == 0 and not intake_only:
-        for runbook, following in advance(deployment, int(submission)):
-            result = run(runbook, following)
-            if not goes_on(result):
-                break
+        result = _take_on(result, int(submission), deployment, as_json=as_json)
     if submission is not None:
         _print_timeline(deployment, int(submission), as_json=as_json)
     elif as_json:
         print_json(result.as_dict())
     raise SystemExit(result.exit_code)
+
+
+@click.command("publish-submission")
+@click.argument("submission", type=int)
+@deployment_option
+@json_option
+def publish_submission(submission: int, deployment: str, *, as_json: bool) -> None:
+    """Have everybody see the private SUBMISSION: its owner asks for it, and it cannot be taken back.
+
+    Its plugins go to the public library by a pull request like any other (tests, gate, merge); with the merge its scores are
+    public, and its private copy is removed. Asked for again, it goes on where it was.
+    """
+    result = _run("publish_submission", {"submission": submission}, deployment, as_json=as_json)
+    carrier = result.scraps.get("public_submission")
+    if carrier is not None and result.exit_code == 0:
+        result = _take_on(result, int(carrier), deployment, as_json=as_json)
+        _print_timeline(deployment, int(carrier), as_json=as_json)
+    elif as_json:
+        print_json(result.as_dict())
+    raise SystemExit(result.exit_code)
+
+
+def _run(runbook: str, parameters: Mapping[str, object], deployment: str, *, as_json: bool) -> RunResult:
+    from rich.console import Console
+
+    from brainscore_ops.cli.run import StepLines, print_error
+    from brainscore_ops.runbooks.execution import run_runbook
+    from brainscore_ops.runbooks.signals import RunInterrupted
+
+    if not as_json:
+        click.secho(runbook, bold=True)
+    lines = StepLines(Console(stderr=as_json, highlight=False))
+    triggered_by = f"cli:{user_name()}"
+    try:
+        result = run_runbook(runbook, parameters, deployment=deployment, triggered_by=triggered_by, on_step=lines)
+    except RunInterrupted as interruption:
+        result = interruption.result
+    finally:
+        lines.close()
+    if not as_json and result.exit_code:
+        click.echo(f"{runbook} {result.state} ({result.id})")
+        if result.error:
+            print_error(result.error)
+    return result
+
+
+def _take_on(result: RunResult, submission: int, deployment: str, *, as_json: bool) -> RunResult:
+    """Run what a submission needs next, until it has arrived or does not go on; the last run's result."""
+    from brainscore_ops.pipeline import advance, goes_on
+
+    for runbook, parameters in advance(deployment, submission):
+        result = _run(runbook, parameters, deployment, as_json=as_json)
+        if not goes_on(result):
+            break
+    return result
 
 
 @click.command()
@@ -121,14 +152,15 @@ def status(submission: int | None, deployment: str, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("pull_request", type=int)
+@click.option("--private", is_flag=True, help="A pull request of the private repository.")
 @deployment_option
 @json_option
-def gate(pull_request: int, deployment: str, *, as_json: bool) -> None:
+def gate(pull_request: int, deployment: str, *, private: bool, as_json: bool) -> None:
     """Ask the gate's rules about PULL_REQUEST, without acting. Exit code 3 where one is not met."""
     from brainscore_ops.submissions.context import open_deployment
     from brainscore_ops.submissions.gate import examine
 
-    verdict = examine(open_deployment(deployment), pull_request)
+    verdict = examine(open_deployment(deployment, private=private), pull_request)
     if as_json:
         print_json(verdict.as_dict())
     else:

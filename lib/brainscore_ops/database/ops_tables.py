@@ -31,6 +31,10 @@ Commit = Annotated[str, mapped_column(String(40))]
 Prose = Annotated[str, mapped_column(Text)]
 
 
+PRIVATE = "/private"
+"""What the library of private submissions ends in: ``brainscore_vision/private``, which no package is called."""
+
+
 def now() -> datetime:
     """The present moment, in UTC."""
     return datetime.now(UTC)
@@ -66,6 +70,10 @@ class Run(Base):
     """Relative to the deployment's outputs folder."""
     record_digest: Mapped[Digest | None]
     submission_id: Mapped[int | None] = mapped_column(ForeignKey("brainscore_submission.id"), index=True)
+    kind: Mapped[Word] = mapped_column(server_default="run")
+    """One of :class:`brainscore_ops.runbooks.runs.RunKind`."""
+    continues: Mapped[str | None] = mapped_column(String(100))
+    """The run that this one goes on from. No foreign key: that one may be known from a file only, and later."""
 
 
 class SchemaChange(Base):
@@ -104,7 +112,10 @@ class SubmissionLife(Base):
     """Where a submission stands, and the facts that its runbooks found."""
 
     __tablename__ = "submission_life"
-    __table_args__ = (UniqueConstraint("library", "pull_request"),)
+    __table_args__ = (
+        UniqueConstraint("library", "pull_request"),
+        CheckConstraint(f"NOT (public AND library LIKE '%{PRIVATE}')", name="submission_life_private_is_not_public"),
+    )
 
     submission_id: Mapped[int] = mapped_column(ForeignKey("brainscore_submission.id"), primary_key=True)
     key: Mapped[Digest] = mapped_column(unique=True)
@@ -113,7 +124,10 @@ class SubmissionLife(Base):
     submitter: Mapped[str] = mapped_column(String(200))
     """The submitter's name, as commits are authored."""
     library: Mapped[Word]
+    """The library that it is proposed to, whose pull requests are numbered together: the package, and with :data:`PRIVATE` at its
+    end that package's private repository."""
     public: Mapped[bool]
+    """Whether the scores are for everybody to see. Those of private code never are."""
     archive_name: Mapped[str | None] = mapped_column(String(255))
     archive_digest: Mapped[Digest | None]
     archive_path: Mapped[Prose | None]
@@ -139,10 +153,21 @@ class SubmissionLife(Base):
     tested_base_sha: Mapped[Commit | None]
     """What that head was merged with when the plugin tests ran."""
     merge_sha: Mapped[Commit | None]
+    publishes_id: Mapped[int | None] = mapped_column(ForeignKey("submission_life.submission_id"), index=True)
+    """The private submission whose plugins this one brings into the public library."""
+    removal_sha: Mapped[Commit | None]
+    """Of a private submission that was published: the commit that removed its plugins from the private repository."""
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
 
     submission: Mapped[Submission] = relationship()
+    publishes: Mapped[SubmissionLife | None] = relationship(remote_side=[submission_id])
+
+    @property
+    def private(self) -> bool:
+        """Whether its code is in the private repository, for its owner and the staff alone."""
+        return self.library.endswith(PRIVATE)
+
     events: Mapped[list[SubmissionEvent]] = relationship(order_by="SubmissionEvent.id", back_populates="life")
 
 
@@ -301,6 +326,8 @@ class ScoreProvenance(Base):
     model_digest: Mapped[Digest]
     benchmark_digest: Mapped[Digest]
     library_commit: Mapped[Commit]
+    private_commit: Mapped[Commit | None]
+    """The private repository's, where private plugins were laid over the library."""
     shared_digest: Mapped[Digest | None]
     """Of the code besides both plugins that the score depends on, :meth:`LibraryCode.shared_by`: no part of the identity."""
     environment_digest: Mapped[Digest | None]
@@ -411,3 +438,27 @@ class JobAttempt(Base):
     exit_code: Mapped[int | None]
     reason_code: Mapped[Word | None]
     reason: Mapped[Prose | None]
+
+
+class WebhookDelivery(Base):
+    """An event that the forge told us, acted on once. Rows are removed when nobody would send them again."""
+
+    __tablename__ = "webhook_delivery"
+
+    id: Mapped[Word] = mapped_column(primary_key=True)
+    """The forge's own number of it, ``X-GitHub-Delivery``."""
+    digest: Mapped[Digest] = mapped_column(unique=True)
+    """SHA-256 of its body: that is what is signed, and the number is not."""
+    event: Mapped[Word]
+    received_at: Mapped[Moment] = mapped_column(index=True)
+
+
+class MailChoice(Base):
+    """Which mails somebody wants."""
+
+    __tablename__ = "mail_choice"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("brainscore_user.id"), primary_key=True, autoincrement=False)
+    results_only: Mapped[bool]
+    """Whether nothing is sent but the end of a submission: scores, a refusal, a failure."""
+    chosen_at: Mapped[Moment]

@@ -28,7 +28,7 @@ from brainscore_ops.forge.errors import (
 from brainscore_ops.forge.retry import base_was_modified, said_by, with_patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import github.PullRequest
     from github import Github, InputGitTreeElement
@@ -246,6 +246,36 @@ class ForgeClient:
 
         return self._call(f"propose the branch {branch}", converge)
 
+    def remove(self, folders: Collection[str], *, message: str, author: Person, when: datetime) -> str:
+        """Have all files below some folders gone from the default branch, by one commit; the branch's head then.
+
+        :param folders: from the repository's root
+        :param when: the commit's date, aware of its time zone
+        """
+        from github import InputGitAuthor, InputGitTreeElement
+
+        below = tuple(f"{folder}/" for folder in folders)
+
+        def converge() -> str:
+            branch = self._forge.get_repo(self.repository).default_branch
+            reference = self._repository.get_git_ref(f"heads/{branch}")
+            head = self._repository.get_git_commit(reference.object.sha)
+            tree = self._repository.get_git_tree(head.tree.sha, recursive=True).tree
+            gone = [
+                InputGitTreeElement(each.path, each.mode, each.type, sha=None)
+                for each in tree
+                if each.type != "tree" and each.path.startswith(below)
+            ]
+            if not gone:
+                return head.sha
+            signature = InputGitAuthor(author.name, author.email, when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
+            left = self._repository.create_git_tree(gone, head.tree)
+            commit = self._repository.create_git_commit(message, left, [head], signature, signature)
+            reference.edit(commit.sha, force=False)  # refused where somebody was faster: what he did stays
+            return commit.sha
+
+        return self._call(f"remove files from {self.repository}", converge)
+
     def open_pull_request(self, *, branch: str, title: str, body: str, labels: Sequence[str] = ()) -> PullRequest:
         """The pull request of a branch into the default branch; opened when there is none in any state.
 
@@ -451,6 +481,16 @@ class ForgeClient:
                 pull.edit(state="closed")
 
         self._call(f"close pull request #{number}", converge)
+
+    def reopen(self, number: int) -> None:
+        """Have a pull request open; one that is merged stays as it is."""
+
+        def converge() -> None:
+            pull = self._repository.get_pull(number).complete()
+            if pull.state == "closed" and not pull.merged:
+                pull.edit(state="open")
+
+        self._call(f"open pull request #{number} again", converge)
 
     # The forge
 

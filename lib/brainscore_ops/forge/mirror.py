@@ -56,9 +56,12 @@ class Mirror:
     :param clone_url: an ``http(s)`` URL without credentials
     :param token: sent as a header that is scoped to `clone_url`, or what gives one that is good now; empty for a public
         repository
+    :param over: another mirror, beside this one, whose commits this one has as well: its objects are read where they are
     """
 
-    def __init__(self, path: Path, *, clone_url: str, token: str | Callable[[], str]) -> None:
+    def __init__(
+        self, path: Path, *, clone_url: str, token: str | Callable[[], str], over: Mirror | None = None
+    ) -> None:
         if urlsplit(clone_url).username is not None:
             raise UsageError(
                 "The clone URL carries credentials.", remedy="Give the URL without them, and the token by itself."
@@ -66,6 +69,7 @@ class Mirror:
         self.path = path
         self.clone_url = clone_url
         self._token = token
+        self._over = over
 
     def __repr__(self) -> str:
         return f"Mirror({str(self.path)!r}, clone_url={self.clone_url!r})"
@@ -76,6 +80,8 @@ class Mirror:
         :raises ForgeUnavailableError: the forge cannot be reached
         :raises ForgeRefusedError: the token or the repository is not accepted
         """
+        if self._over is not None:
+            self._over.fetch()
         with _locked(self.path.with_name(self.path.name + ".lock")):
             self._create()
             for attempt in range(1, FETCH_ATTEMPTS):
@@ -130,6 +136,10 @@ class Mirror:
         run_git("init", "--quiet", "--bare", "--template=", str(partial))
         # Nothing is ever thrown away: what was tested or merged must stay readable after its branch is gone.
         run_git("config", "gc.auto", "0", git_dir=partial)
+        if self._over is not None:
+            # From this repository's objects: both may move together.
+            objects = os.path.relpath(self._over.path / "objects", self.path / "objects")
+            (partial / "objects/info/alternates").write_text(f"{objects}\n", encoding="utf-8")
         partial.rename(self.path)
 
     def _fetch(self) -> None:

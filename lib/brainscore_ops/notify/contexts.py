@@ -146,3 +146,55 @@ class AccountMail(Mail):
     link_url: str
     hours: int = 0
     """For how long the link is good."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Mail):
+    """It was not done in time, by our fault, and ends."""
+
+    template = "ended"
+
+    reason: str
+    merged: bool = False
+    """Whether the plugins are part of the library, and only scores are missing."""
+    by_hand: bool = False
+    """Whether its author opened the pull request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stale(Mail):
+    """It waits for a change of its author's, or for a maintainer, and will be closed."""
+
+    template = "stale"
+
+    waits_for: str
+    """As ``a change of yours: its tests did not pass``."""
+    since: str
+    """The day, in words."""
+    closed_on: str
+    """The day on which it is closed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Closed(Mail):
+    """It waited, nobody did anything, and it was closed."""
+
+    template = "closed"
+
+    since: str
+    by_hand: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeedsMaintainer(Mail):
+    """For maintainers: something stands still that needs a person."""
+
+    template = "needs-maintainer"
+
+    what: str
+    """What happened, in one sentence."""
+    state: str
+    run_id: str = ""
+    """The last run about it."""
+    log: str = ""
+    """What that run said."""

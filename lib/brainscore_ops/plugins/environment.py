@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -235,7 +236,10 @@ class EnvironmentStore:
         return _Python(Path(), version, self._python("").platform)
 
     def _find_python(self, asked: str) -> _Python:
-        default = _look_at(self._registry.uv("python", "find", self._python_request).strip())
+        if self._python_request == sys.executable:
+            default = _Python(Path(sys._base_executable), sys.version.split()[0], sysconfig.get_platform())  # type: ignore[attr-defined]
+        else:
+            default = _look_at(self._registry.uv("python", "find", self._python_request).strip())
         if default.version in SpecifierSet(asked, prereleases=True):
             return default
         try:

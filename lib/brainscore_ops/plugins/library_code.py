@@ -28,6 +28,7 @@ class LibraryCode:
     """What a library holds at a commit, and the digests of it."""
 
     commit: str
+    """Of the library."""
     catalogue: Catalogue
     digests: Mapping[PluginKey, str]
     """Of each plugin's files."""
@@ -37,6 +38,8 @@ class LibraryCode:
     """The other plugins that a plugin's code names, and those that these name in turn."""
     versions: Mapping[str, int] = field(default_factory=dict)
     """Of benchmarks, as their code says without being run; what cannot be read so is left out. What counts is what a run says."""
+    private_commit: str | None = None
+    """The private repository's, where plugins of it are laid over the library."""
 
     def shared_by(self, model: str, benchmark: str) -> str:
         """The digest of the code besides both plugins that a score depends on: the library's own, and the plugins (data,

@@ -27,6 +27,7 @@ from brainscore_ops.runbooks.records import METADATA, describe_run, write_record
 from brainscore_ops.runbooks.redaction import Redactor
 from brainscore_ops.runbooks.runs import (
     RunEntry,
+    RunKind,
     RunResult,
     Step,
     StepProgress,
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from brainscore_ops.parameters import RunbookParameters
 
 INJECTED_TAG = "injected-parameters"
+_QUICK_SECONDS = 0.1
+"""A cell that took no longer is written into the record with the one after it."""
 _SHOWN_SECONDS = 5.0
 """So often the record of a run is written again while one of its cells shows how far it is."""
 
@@ -63,11 +66,13 @@ def drive_run(
     workspace: Workspace | None,
     on_step: Callable[[StepProgress], None] | None,
     bounds: RunSettings | None = None,
+    continues: str | None = None,
 ) -> tuple[RunResult, bool]:
     """Check the parameters, enter the run, execute the notebook in place, write the record, close the run.
 
     :param notebook: what papermill read from ``path``
     :param bounds: what it may take, where that is not what its deployment says
+    :param continues: the id of the run that this one goes on from
     :returns: how it ended, and whether the process was told to stop meanwhile
     :raises ParametersRefusedError: before anything else happens
     :raises UnavailableError: the ledger does not answer; nothing was executed
@@ -77,11 +82,13 @@ def drive_run(
     deployment = load_deployment(parameters.deployment, workspace or find_workspace(path.parent))
     if bounds is not None:
         deployment = deployment.model_copy(update={"runs": bounds})
-    return _Run(notebook, runbook, parameters, deployment, triggered_by, on_step).execute()
+    return DrivenRun(notebook, runbook, parameters, deployment, triggered_by, on_step, continues=continues).execute()
 
 
-class _Run:
+class DrivenRun:
     """One run, from its checked parameters to its closed record. Told of every cell, it keeps notebook and record up to date."""
+
+    kind = RunKind.RUN
 
     def __init__(
         self,
@@ -91,6 +98,8 @@ class _Run:
         deployment: Deployment,
         triggered_by: str,
         on_step: Callable[[StepProgress], None] | None,
+        *,
+        continues: str | None = None,
     ) -> None:
         self._notebook = notebook
         self._runbook = runbook
@@ -114,11 +123,13 @@ class _Run:
             started_at=started,
             record_path=record_path(run_id, runbook.name, started),
             submission_id=_submission(values),
+            kind=self.kind,
+            continues=continues,
         )
         _inject(notebook, render_injected_cell(parameters))
         self._steps = [Step(name) for name in runbook.steps]
         self._cell_started = 0.0
-        self._written = 0.0
+        self._written, self._unwritten = 0.0, False
         self._prepare_metadata(values)
 
     @property
@@ -153,6 +164,11 @@ class _Run:
         self._notebook.cells[index].metadata.papermill.update(start_time=_now(), status="running", exception=False)
         self._step(index, StepState.RUNNING)
 
+    def cell_runs(self, index: int) -> None:  # noqa: ARG002 - the protocol's
+        """See :class:`brainscore_ops.runbooks.session.Observer`. What quick cells before it left unwritten is written now."""
+        if self._unwritten:
+            self._write()
+
     def cell_shows(self, index: int, text: str) -> None:
         """See :class:`brainscore_ops.runbooks.session.Observer`. Whoever opens the record meanwhile sees it there, too."""
         self._step(index, StepState.RUNNING, shown=str(self._redactor.clean(text)))
@@ -169,7 +185,10 @@ class _Run:
         seconds = round(time.monotonic() - self._cell_started, 3)
         state["duration"] = seconds
         self._step(index, StepState.FAILED if failed else StepState.SUCCEEDED, seconds)
-        self._write()
+        if failed or seconds > _QUICK_SECONDS:
+            self._write()
+        else:
+            self._unwritten = True
 
     def _refuse_secrets(self, values: dict[str, Any]) -> None:
         found = [name for name, value in values.items() if self._redactor.finds(value)]
@@ -184,8 +203,10 @@ class _Run:
             )
 
     def _prepare_metadata(self, values: dict[str, Any]) -> None:
+        from nbformat import NotebookNode
+
         # papermill's own words in a record, kept true: a cell that has not run is pending.
-        self._notebook.metadata.papermill.update(
+        self._notebook.metadata.setdefault("papermill", NotebookNode()).update(
             parameters=values,
             start_time=self._entry.started_at.isoformat(),
             end_time=None,
@@ -193,13 +214,9 @@ class _Run:
             exception=None,
         )
         for cell in self._notebook.cells:
-            cell.metadata["papermill"] = {
-                "status": "pending",
-                "start_time": None,
-                "end_time": None,
-                "duration": None,
-                "exception": None,
-            }
+            cell.metadata["papermill"] = NotebookNode(
+                status="pending", start_time=None, end_time=None, duration=None, exception=None
+            )
             if cell.cell_type == "code":
                 cell.execution_count, cell.outputs = None, []
 
@@ -210,7 +227,7 @@ class _Run:
             environment = kernel_environment(self._deployment, with_secrets=not self._runbook.records_by_file)
             kernel = Kernel(environment, self._runbook.path.parent)
             variables = {RUN_VARIABLE: self._entry.id}
-            return _run_to_end(execute_cells(self._notebook, kernel, variables, bounds, stop, self))
+            return run_to_end(execute_cells(self._notebook, kernel, variables, bounds, stop, self))
         except Exception as error:
             # Whatever it is, the run that was entered has to be closed.
             return Ending(RunState.FAILED, None, describe_error(error))
@@ -245,13 +262,16 @@ class _Run:
         self._notebook.metadata.setdefault(METADATA, {})["run"] = describe_run(self._entry, self._steps)
         outputs = [cell.outputs for cell in self._notebook.cells if cell.cell_type == "code"]
         self._redactor.clean([self._notebook.metadata, *outputs])
-        self._written = time.monotonic()
+        self._written, self._unwritten = time.monotonic(), False
         return write_record(self._record, self._notebook, final=final)
 
     def _step(self, index: int, state: StepState, seconds: float | None = None, shown: str = "") -> None:
-        name = _step_name(self._notebook.cells[index])
+        name = step_name(self._notebook.cells[index])
         if name is None:
             return
+        self._step_named(name, state, seconds, shown)
+
+    def _step_named(self, name: str, state: StepState, seconds: float | None = None, shown: str = "") -> None:
         position = self._runbook.steps.index(name)
         self._steps[position] = Step(name, state, seconds)
         if self._on_step is not None:
@@ -261,7 +281,7 @@ class _Run:
         """What a reader calls a cell: its step, or what it is."""
         cell = self._notebook.cells[index]
         tags = cell.metadata.get("tags", [])
-        if (step := _step_name(cell)) is not None:
+        if (step := step_name(cell)) is not None:
             return step
         return PARAMETERS_TAG if {PARAMETERS_TAG, INJECTED_TAG} & set(tags) else f"cell {index + 1}"
 
@@ -276,7 +296,8 @@ def _inject(notebook: NotebookNode, source: str) -> None:
     notebook.cells = cells
 
 
-def _step_name(cell: NotebookNode) -> str | None:
+def step_name(cell: NotebookNode) -> str | None:
+    """The step that a cell is; None for any other cell."""
     tags = cell.metadata.get("tags", [])
     return next((tag.removeprefix(STEP_TAG) for tag in tags if tag.startswith(STEP_TAG)), None)
 
@@ -287,7 +308,8 @@ def _submission(values: dict[str, Any]) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _run_to_end(work: Coroutine[Any, Any, Ending]) -> Ending:
+def run_to_end(work: Coroutine[Any, Any, Ending]) -> Ending:
+    """Do asynchronous work to its end, whether or not the caller has a loop of its own."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

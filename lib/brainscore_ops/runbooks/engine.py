@@ -33,6 +33,7 @@ class RunbookEngine:
         triggered_by: str | None = None,
         workspace: Workspace | None = None,
         bounds: RunSettings | None = None,
+        continues: str | None = None,
         on_step: Callable[[StepProgress], None] | None = None,
         on_result: Callable[[RunResult], None] | None = None,
         **_papermill_options: object,
@@ -57,6 +58,7 @@ class RunbookEngine:
             triggered_by=triggered_by or f"papermill:{getpass.getuser()}",
             workspace=workspace,
             bounds=bounds,
+            continues=continues,
             on_step=on_step,
         )
         if on_result is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from brainscore_ops.errors import Fault, OpsError, Problem, RefusedError, StepFailedError, UnavailableError, UsageError
 from brainscore_ops.runbooks.catalogue import find_runbook
 from brainscore_ops.runbooks.parameters import check_parameters, load_parameters_model
-from brainscore_ops.runbooks.quick_imports import without_iri_grammar
+from brainscore_ops.runbooks.quick_imports import without_unused_options
 from brainscore_ops.runbooks.states import RunState
 from brainscore_ops.settings import RunSettings, Workspace, find_workspace
 
@@ -42,6 +42,7 @@ def run_runbook(
     on_step: Callable[[StepProgress], None] | None = None,
     workspace: Workspace | None = None,
     bounds: RunSettings | None = None,
+    continues: str | None = None,
     raise_on_failure: bool = False,
 ) -> RunResult:
     """Run a runbook to its end, through papermill.
@@ -52,6 +53,7 @@ def run_runbook(
     :param triggered_by: who or what asks for it: ``cli:ada``, ``demo``, ``ci``
     :param on_step: called when a step starts and when it ends
     :param bounds: what it may take, where that is not what its deployment says
+    :param continues: the id of the run that this one goes on from
     :param raise_on_failure: whether a run that does not succeed raises; otherwise its result tells
     :raises UsageError: there is no such runbook, or these are not its parameters; there is no run then
     :raises UnavailableError: the ledger does not answer; there is no run then
@@ -65,7 +67,7 @@ def run_runbook(
         raise UsageError(f"expected one deployment, found {deployment!r} and, as a parameter, {given['deployment']!r}")
     checked = check_parameters(load_parameters_model(runbook.parameters), given)
 
-    with without_iri_grammar():
+    with without_unused_options():
         from papermill import execute_notebook
         from papermill.exceptions import PapermillExecutionError
     logging.getLogger("papermill").setLevel(logging.ERROR)  # what it warns of has been checked
@@ -82,6 +84,7 @@ def run_runbook(
             triggered_by=triggered_by,
             workspace=workspace,
             bounds=bounds,
+            continues=continues,
             on_step=on_step,
             on_result=results.append,
         )

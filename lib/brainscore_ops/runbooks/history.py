@@ -46,6 +46,8 @@ class ShownRun(Shown):
     """Empty where the record cannot be read."""
     record_problem: str
     """What is wrong with the record; nothing where it is as its run left it."""
+    continued_by: tuple[str, ...] = ()
+    """The ids of the runs that went on from it, the oldest first."""
 
     def table(self) -> Table:
         entry, error = self.entry, self.entry.error or {}
@@ -86,6 +88,7 @@ class ShownRun(Shown):
             "steps": [{"name": step.name, "state": str(step.state), "seconds": step.seconds} for step in self.steps],
             "record": self.record and str(self.record),
             "record_problem": self.record_problem,
+            "continued_by": list(self.continued_by),
         }
 
 
@@ -151,17 +154,25 @@ def find_run(database: Database, reference: str) -> RunEntry:
     return chosen[0]
 
 
-def show_run(entry: RunEntry, outputs: Path) -> ShownRun:
+def continued_by(database: Database, entry: RunEntry) -> tuple[str, ...]:
+    """The ids of the runs that went on from a run, the oldest first."""
+    with database.session() as session:
+        found = session.scalars(select(Run.id).where(Run.continues == entry.id).order_by(Run.started_at, Run.id))
+        return tuple(found)
+
+
+def show_run(entry: RunEntry, outputs: Path, *, continued_by: tuple[str, ...] = ()) -> ShownRun:
     """A run with its steps, and whether its record is still what it left.
 
     :param outputs: the records of its deployment
+    :param continued_by: :func:`continued_by`
     """
     if entry.record_path is None:
-        return ShownRun(entry, None, [], "there is no record")
+        return ShownRun(entry, None, [], "there is no record", continued_by)
     path = outputs / entry.record_path
     try:
         steps = read_record(path).steps
         read_record(path, expected_digest=entry.record_digest)
     except RecordChangedError as problem:
-        return ShownRun(entry, path, [], problem.message)
-    return ShownRun(entry, path, steps, "")
+        return ShownRun(entry, path, [], problem.message, continued_by)
+    return ShownRun(entry, path, steps, "", continued_by)

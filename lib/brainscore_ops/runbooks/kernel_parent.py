@@ -27,7 +27,6 @@ WARM = (
     "packaging.requirements",
     "packaging.tags",
     "psutil",
-    "psycopg2",
     # pydantic loads its parts when they are first used.
     "pydantic.dataclasses",
     "pydantic.json_schema",
@@ -35,14 +34,14 @@ WARM = (
     "pydantic.plugin._loader",
     "pydantic.plugin._schema_validator",
     "scrapbook",
-    "sqlalchemy.dialects.postgresql",
-    "sqlalchemy.orm",
     "tomllib",
     "uv",
     "yaml",
 )
+DATABASE = ("psycopg2", "sqlalchemy.dialects.postgresql", "sqlalchemy.orm")
+WITHOUT_DATABASE = "--without-database"
 OURS = "brainscore_ops"
-GRAMMAR = "rfc3987_syntax"  # see quick_imports
+UNUSED = ("rfc3987_syntax", "papermill.s3", "github", "pyarrow.fs")  # by papermill: see quick_imports
 
 
 def main() -> None:
@@ -76,14 +75,17 @@ def main() -> None:
 
 def warm_up() -> None:
     """Import what kernels import."""
-    sys.modules[GRAMMAR] = None  # type: ignore[assignment]
-    for name in WARM:
+    for name in UNUSED:
+        sys.modules[name] = None  # type: ignore[assignment]
+    ours = [name for name in sys.argv[1:] if name != WITHOUT_DATABASE]
+    for name in (*WARM, *(() if WITHOUT_DATABASE in sys.argv else DATABASE)):
         with suppress(ImportError):
             importlib.import_module(name)
-    del sys.modules[GRAMMAR]
+    for name in UNUSED:
+        del sys.modules[name]
     for name in [name for name in sys.modules if name.partition(".")[0] == OURS]:
         del sys.modules[name]  # papermill loads its engines, which are ours
-    for name in sys.argv[1:]:  # of ours, what whoever started us has loaded, too
+    for name in ours:  # of ours, what whoever started us has loaded, too
         importlib.import_module(name)
     gc.freeze()  # collections in kernels pass over all this, and its memory stays shared
 

@@ -50,33 +50,56 @@ class KernelDiedError(StepFailedError):
     code = "kernel-died"
 
 
-class Kernel:
-    """A running kernel.
+class KernelChannels:
+    """The way to talk to a running kernel, whoever started it.
 
-    No kernel specification of the machine has a say in it. It listens on unix sockets in a folder of its own (no port is
-    taken, no other user can connect) and ends by itself when this process is gone.
-
-    :param environment: the whole environment of its process
-    :param folder: the folder that it starts in
+    :param connection_file: where it listens
     """
 
-    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
-        self._environment = dict(environment)
-        self._folder = folder
-        self._home = Path(tempfile.mkdtemp(prefix="brainscore-ops-"))
-        self._log = self._home / "log"
-        self._log.touch()
-        self._connection_file = str(self._home / "kernel.json")
-        write_connection_file(
-            self._connection_file,
-            ip=str(self._home / "socket"),
-            transport="ipc",
-            key=secrets.token_hex(32).encode(),
-        )
-        self._process = self._fork() or self._start()
-        self._oom_kills = _system_oom_kills()
+    def __init__(self, connection_file: str) -> None:
+        self._connection_file = connection_file
         self._client: AsyncKernelClient | None = None
-        self._is_gone = False
+
+    @property
+    def connection_file(self) -> Path:
+        """Where it is said how to reach it."""
+        return Path(self._connection_file)
+
+    @property
+    def process_id(self) -> int | None:
+        """The number of its process; None where there is none."""
+        raise NotImplementedError
+
+    def is_alive(self) -> bool:
+        """Whether its process runs."""
+        raise NotImplementedError
+
+    def was_killed_for_memory(self) -> bool:
+        """Whether it was killed while the system was killing processes for want of memory."""
+        return False
+
+    def how_it_ended(self) -> str:
+        """How its process ended, in words."""
+        return "it still runs" if self.is_alive() else "it ended"
+
+    def log_end(self) -> str:
+        """The end of what its process said outside of cells."""
+        return ""
+
+    async def shut_down(self) -> None:
+        """End it in order: what was registered with ``atexit`` runs."""
+        raise NotImplementedError
+
+    def kill(self) -> None:
+        """End it and all that it started, now; nothing of it stays."""
+        self._kill_tree()
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Close the way to it."""
+        if self._client is not None:
+            self._client.stop_channels()
+            self._client = None
 
     @property
     def client(self) -> AsyncKernelClient:
@@ -106,6 +129,86 @@ class Kernel:
                     return info
         raise KernelDiedError("expected the kernel to start, it did not", log=self.log_end())
 
+    def memory_bytes(self) -> int:
+        """The resident memory of its process and of all that it started."""
+        total = 0
+        for process in self._tree():
+            with suppress(psutil.Error):
+                total += process.memory_info().rss
+        return total
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in its cell, and tell the processes that it started."""
+        if (number := self.process_id) is not None:
+            with suppress(OSError):
+                os.killpg(number, signal.SIGINT)
+
+    def _kill_tree(self) -> None:
+        for process in self._tree():
+            with suppress(psutil.Error):
+                process.kill()
+
+    def _tree(self) -> list[psutil.Process]:
+        if (number := self.process_id) is None:
+            return []
+        try:
+            process = psutil.Process(number)
+            return [*process.children(recursive=True), process]
+        except psutil.Error:
+            return []
+
+    async def _reply(self, request: str, seconds: float) -> dict[str, Any] | None:
+        deadline = time.monotonic() + seconds
+        with suppress(Empty):
+            while (left := deadline - time.monotonic()) > 0:
+                message = await self.client.get_shell_msg(timeout=left)
+                if message["parent_header"].get("msg_id") == request:
+                    return dict(message["content"])
+        return None
+
+    async def _is_published(self, request: str, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        with suppress(Empty):
+            while (left := deadline - time.monotonic()) > 0:
+                message = await self.client.get_iopub_msg(timeout=left)
+                idle = message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
+                if idle and message["parent_header"].get("msg_id") == request:
+                    return True
+        return False
+
+
+class Kernel(KernelChannels):
+    """A kernel of our own.
+
+    No kernel specification of the machine has a say in it. It listens on unix sockets in a folder of its own (no port is
+    taken, no other user can connect) and ends by itself when this process is gone.
+
+    :param environment: the whole environment of its process
+    :param folder: the folder that it starts in
+    """
+
+    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+        self._environment = dict(environment)
+        self._folder = folder
+        self._home = Path(tempfile.mkdtemp(prefix="brainscore-ops-"))
+        self._log = self._home / "log"
+        self._log.touch()
+        super().__init__(str(self._home / "kernel.json"))
+        write_connection_file(
+            self._connection_file,
+            ip=str(self._home / "socket"),
+            transport="ipc",
+            key=secrets.token_hex(32).encode(),
+        )
+        self._process = self._fork() or self._start()
+        self._oom_kills = _system_oom_kills()
+        self._is_gone = False
+
+    @property
+    def process_id(self) -> int:
+        """See :class:`KernelChannels`."""
+        return self._process.pid
+
     def is_alive(self) -> bool:
         """Whether its process runs."""
         return self._process.poll() is None
@@ -120,19 +223,6 @@ class Kernel:
         if code is None:
             return "it still runs"
         return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with exit code {code}"
-
-    def memory_bytes(self) -> int:
-        """The resident memory of its process and of all that it started."""
-        total = 0
-        for process in self._tree():
-            with suppress(psutil.Error):
-                total += process.memory_info().rss
-        return total
-
-    def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in its cell, and tell the processes that it started."""
-        with suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGINT)
 
     async def shut_down(self) -> None:
         """End it in order: what was registered with ``atexit`` runs."""
@@ -149,15 +239,11 @@ class Kernel:
             return
         self._is_gone = True
         if self.is_alive():  # otherwise its number may already be somebody else's
-            for process in self._tree():
-                with suppress(psutil.Error):
-                    process.kill()
+            self._kill_tree()
         with suppress(OSError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        if self._client is not None:
-            self._client.stop_channels()
-            self._client = None
+        self.disconnect()
         shutil.rmtree(self._home, ignore_errors=True)
 
     def log_end(self) -> str:
@@ -191,32 +277,6 @@ class Kernel:
             *("-f", self._connection_file, "--HistoryManager.enabled=False", f"--ipython-dir={ipython}"),
             "--IPKernelApp.extra_extensions=brainscore_ops.runbooks.error_cards",
         ]
-
-    def _tree(self) -> list[psutil.Process]:
-        try:
-            process = psutil.Process(self._process.pid)
-            return [*process.children(recursive=True), process]
-        except psutil.Error:
-            return []
-
-    async def _reply(self, request: str, seconds: float) -> dict[str, Any] | None:
-        deadline = time.monotonic() + seconds
-        with suppress(Empty):
-            while (left := deadline - time.monotonic()) > 0:
-                message = await self.client.get_shell_msg(timeout=left)
-                if message["parent_header"].get("msg_id") == request:
-                    return dict(message["content"])
-        return None
-
-    async def _is_published(self, request: str, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        with suppress(Empty):
-            while (left := deadline - time.monotonic()) > 0:
-                message = await self.client.get_iopub_msg(timeout=left)
-                idle = message["msg_type"] == "status" and message["content"]["execution_state"] == "idle"
-                if idle and message["parent_header"].get("msg_id") == request:
-                    return True
-        return False
 
 
 def kernel_environment(deployment: Deployment, *, with_secrets: bool) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from brainscore_ops.errors import Fault, OpsError, StepFailedError
 from brainscore_ops.runbooks.records import write_whole
-from brainscore_ops.runbooks.runs import RunEntry
+from brainscore_ops.runbooks.runs import RunEntry, RunKind
 from brainscore_ops.runbooks.states import RunState
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def mark_lost(database: Database) -> list[str]:
 def entry_of(row: Run) -> RunEntry:
     """The run of a row."""
     values = {item.name: getattr(row, item.name) for item in fields(RunEntry)}
-    return RunEntry(**{**values, "state": RunState(row.state)})
+    return RunEntry(**{**values, "state": RunState(row.state), "kind": RunKind(row.kind)})
 
 
 def _as_row(entry: RunEntry, session: Session) -> Run:
@@ -204,7 +204,7 @@ def _as_row(entry: RunEntry, session: Session) -> Run:
     from brainscore_ops.database.ops_tables import Run
 
     values = {item.name: getattr(entry, item.name) for item in fields(RunEntry)}
-    values["state"] = str(entry.state)
+    values.update(state=str(entry.state), kind=str(entry.kind))
     if entry.submission_id is not None and session.get(Submission, entry.submission_id) is None:
         values["submission_id"] = None  # a mistyped number must not cost us the record of the run
     return Run(**values)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.errors import Fault, RefusedError
-from brainscore_ops.runbooks.quick_imports import without_iri_grammar
+from brainscore_ops.runbooks.quick_imports import without_unused_options
 from brainscore_ops.runbooks.runs import RunEntry, Step, StepState
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def write_record(path: Path, notebook: NotebookNode, *, final: bool) -> str:
     :param final: whether it stays so: it is then on disk when this returns, and closed to writing
     :returns: the file's digest
     """
-    with without_iri_grammar():
+    with without_unused_options():
         from nbformat import v4
     content = (v4.writes(notebook) + "\n").encode()
     write_whole(path, content, mode=0o444 if final else 0o644, flushed=final)
@@ -108,6 +108,8 @@ def describe_run(entry: RunEntry, steps: Iterable[Step]) -> dict[str, Any]:
         "deployment": entry.deployment,
         "parameters": entry.parameters,
         "triggered_by": entry.triggered_by,
+        "kind": str(entry.kind),
+        "continues": entry.continues,
         "state": str(entry.state),
         "failing_step": entry.failing_step,
         "error": entry.error,

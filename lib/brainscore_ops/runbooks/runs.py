@@ -24,6 +24,17 @@ class StepState(StrEnum):
     FAILED = "failed"
 
 
+class RunKind(StrEnum):
+    """How a run is done."""
+
+    RUN = "run"
+    """Headlessly, from its first cell to its last."""
+    SESSION = "session"
+    """By a person who steps through it in JupyterLab."""
+    PLAN = "plan"
+    """With every outside effect replaced by its description."""
+
+
 @dataclass(frozen=True)
 class Step:
     """A tagged cell of a runbook, in one run."""
@@ -59,6 +70,9 @@ class RunEntry:
     """Relative to the outputs of its deployment."""
     record_digest: str | None = None
     submission_id: int | None = None
+    kind: RunKind = RunKind.RUN
+    continues: str | None = None
+    """The id of the run that this one goes on from."""
 
     @property
     def seconds(self) -> float | None:
@@ -70,7 +84,7 @@ class RunEntry:
         document = asdict(self)
         for name in ("started_at", "ended_at"):
             document[name] = document[name] and document[name].isoformat()
-        return {**document, "state": str(self.state)}
+        return {**document, "state": str(self.state), "kind": str(self.kind)}
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> RunEntry:
@@ -78,10 +92,12 @@ class RunEntry:
 
         :raises KeyError, TypeError, ValueError: for any other document
         """
+        # Code that is older than these two leaves files without them.
+        document = {"kind": RunKind.RUN, "continues": None, **document}
         known = {item.name: document[item.name] for item in fields(cls)}
         for name in ("started_at", "ended_at"):
             known[name] = known[name] and datetime.fromisoformat(known[name])
-        return cls(**{**known, "state": RunState(known["state"])})
+        return cls(**{**known, "state": RunState(known["state"]), "kind": RunKind(known["kind"])})
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from pathlib import PurePath
 from typing import Any, cast
 
 from brainscore_ops.errors import UsageError
-from brainscore_ops.runbooks.quick_imports import without_iri_grammar
+from brainscore_ops.runbooks.quick_imports import without_unused_options
 
-_PAYLOAD = "application/scrapbook.scrap."
+SCRAP_MIME = "application/scrapbook.scrap."
+"""How the kinds of output begin that carry scraps."""
 _NOTHING = "null"
 
 
@@ -30,7 +31,7 @@ def glue(name: str, value: object) -> None:
 
     :raises BadScrapError: for NaN and infinity, which scrapbook would turn into texts, and for what JSON has no form of
     """
-    with without_iri_grammar():
+    with without_unused_options():
         import scrapbook
 
     document = _as_json(value, name)
@@ -48,7 +49,7 @@ def read_scraps(notebook: Mapping[str, Any]) -> dict[str, Any]:
         for cell in notebook["cells"]
         for output in cell.get("outputs", [])
         for kind, payload in output.get("data", {}).items()
-        if kind.startswith(_PAYLOAD) and payload["encoder"] in ("json", "text")
+        if kind.startswith(SCRAP_MIME) and payload["encoder"] in ("json", "text")
     }
 
 

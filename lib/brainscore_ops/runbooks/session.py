@@ -15,7 +15,7 @@ from nbclient.exceptions import CellExecutionError
 
 from brainscore_ops.errors import Fault, StepFailedError
 from brainscore_ops.runbooks.error_cards import ERROR_MIME
-from brainscore_ops.runbooks.kernels import Kernel, KernelDiedError
+from brainscore_ops.runbooks.kernels import KernelChannels, KernelDiedError
 from brainscore_ops.runbooks.states import RunState
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ class Observer(Protocol):
     def cell_starts(self, index: int) -> None:
         """A code cell is about to be executed."""
 
+    def cell_runs(self, index: int) -> None:
+        """A cell still runs: told several times a second."""
+
     def cell_shows(self, index: int, text: str) -> None:
         """What a cell that still runs shows has changed."""
 
@@ -87,25 +90,28 @@ class StopRequest:
 
 async def execute_cells(
     notebook: NotebookNode,
-    kernel: Kernel,
+    kernel: KernelChannels,
     variables: Mapping[str, str],
     bounds: Bounds,
     stop: StopRequest,
     observer: Observer,
+    *,
+    before: int | None = None,
 ) -> Ending:
-    """Execute all cells; the kernel is gone when this returns.
+    """Execute all cells; the kernel is told to shut down when this returns.
 
     :param variables: environment variables to set in the kernel
+    :param before: the index of a cell to stop before; by default none is
     """
     session = _Session(notebook, kernel, bounds, stop)
     try:
-        return await session.execute(variables, observer)
+        return await session.execute(variables, observer, before)
     finally:
         await kernel.shut_down()
 
 
 class _Session:
-    def __init__(self, notebook: NotebookNode, kernel: Kernel, bounds: Bounds, stop: StopRequest) -> None:
+    def __init__(self, notebook: NotebookNode, kernel: KernelChannels, bounds: Bounds, stop: StopRequest) -> None:
         self._notebook = notebook
         self._kernel = kernel
         self._bounds = bounds
@@ -114,7 +120,7 @@ class _Session:
         # Streams in one piece each: a secret that is printed in two parts has to be found.
         self._client = NotebookClient(notebook, coalesce_streams=True, iopub_timeout=60)
 
-    async def execute(self, variables: Mapping[str, str], observer: Observer) -> Ending:
+    async def execute(self, variables: Mapping[str, str], observer: Observer, before: int | None) -> Ending:
         code_cells = [index for index, cell in enumerate(self._notebook.cells) if _is_code(cell)]
         first = code_cells[0] if code_cells else None
         connecting = asyncio.ensure_future(self._kernel.connect(variables))
@@ -126,7 +132,7 @@ class _Session:
         except KernelDiedError as died:
             return Ending(RunState.KERNEL_DIED, first, died.as_dict())
         self._client.kc = self._kernel.client
-        for index, cell in enumerate(self._notebook.cells):
+        for index, cell in enumerate(self._notebook.cells[:before]):
             if not _is_code(cell):
                 observer.cell_ended(index, failed=False)
                 continue
@@ -144,6 +150,7 @@ class _Session:
 
         def tell() -> None:
             nonlocal shown, tell_next
+            observer.cell_runs(index)
             if time.monotonic() > tell_next and (now := _shown_by(cell)) != shown:
                 shown, tell_next = now, time.monotonic() + SHOW_SECONDS
                 observer.cell_shows(index, shown)
@@ -152,8 +159,8 @@ class _Session:
         if state is None:
             try:
                 execution.result()
-            except CellExecutionError as raised:
-                return _raised(cell, index, raised)
+            except CellExecutionError:
+                return failure_of_cell(cell, index)
             return None
         error = self._explain(state)
         if state in (RunState.CELL_TIMEOUT, RunState.RUN_TIMEOUT, RunState.INTERRUPTED):
@@ -168,7 +175,7 @@ class _Session:
             await asyncio.wait({execution}, timeout=2 * POLL_SECONDS)  # for outputs that are on their way
         await _cancel(execution)
         self._kernel.kill()
-        _join_streams(cell)
+        join_streams(cell)
         return Ending(state, index, error)
 
     async def _watch(
@@ -246,7 +253,7 @@ def _is_code(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and bool(cell.source.strip())
 
 
-def _join_streams(cell: NotebookNode) -> None:
+def join_streams(cell: NotebookNode) -> None:
     """Put the pieces of each stream together, as nbclient does with those of a cell that it sees to its end."""
     streams: dict[str, NotebookNode] = {}
     for output in cell.outputs:
@@ -257,11 +264,14 @@ def _join_streams(cell: NotebookNode) -> None:
     ]
 
 
-def _raised(cell: NotebookNode, index: int, raised: CellExecutionError) -> Ending:
+def failure_of_cell(cell: NotebookNode, index: int) -> Ending:
+    """How a run ended whose last cell raised, by that cell's outputs."""
     # A card is missing where Python could not even compile the cell.
+    raised = next((output for output in reversed(cell.outputs) if output.output_type == "error"), None)
+    name, said = (raised.ename, raised.evalue) if raised is not None else ("Error", "")
     error = error_of(cell) or {
-        **StepFailedError(raised.evalue or raised.ename, code="unexpected", log=_last_lines(cell)).as_dict(),
-        "type": raised.ename,
+        **StepFailedError(said or name, code="unexpected", log=_last_lines(cell)).as_dict(),
+        "type": name,
     }
     states = {3: RunState.REFUSED, 4: RunState.UNAVAILABLE}
     state = (

@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from brainscore_ops.runbooks.kernel_parent import WITHOUT_DATABASE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -30,15 +32,16 @@ WARM_SECONDS = 60.0
 """How long a kernel of a process that expects many waits for their parent; it takes a second or two."""
 
 
-def expect_many(modules: Sequence[str] = ()) -> None:
+def expect_many(modules: Sequence[str] = (), *, database: bool = True) -> None:
     """Say that this process will ask for many kernels: their parent is started now, and already the first one is forked from it.
 
     :param modules: of this library, what the kernels will import: they have it as it was now, as this process has
+    :param database: whether they will want what talks to it
     """
-    global _expects_many, _modules
+    global _expects_many, _arguments
     with _lock:
         if not _expects_many:
-            _expects_many, _modules = True, tuple(modules)
+            _expects_many, _arguments = True, (*modules, *(() if database else (WITHOUT_DATABASE,)))
             _parent_for(os.environ)
 
 
@@ -101,7 +104,7 @@ class _WarmParent:
         self._is_warm = False
         self._process = subprocess.Popen(
             # -P: the script's folder is no place to import from.
-            [sys.executable, "-P", "-Xfrozen_modules=off", str(SCRIPT), *_modules],
+            [sys.executable, "-P", "-Xfrozen_modules=off", str(SCRIPT), *_arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -145,7 +148,7 @@ _lock = threading.Lock()
 _parent: _WarmParent | None = None
 _asked = 0
 _expects_many = False
-_modules: tuple[str, ...] = ()
+_arguments: tuple[str, ...] = ()
 
 
 def _parent_for(environment: Mapping[str, str]) -> _WarmParent | None:

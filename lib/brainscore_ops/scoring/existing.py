@@ -68,9 +68,13 @@ def read_outcomes(session: Session, identities: Collection[str] | None = None) -
     }
 
 
-def private_models(session: Session, domain: str) -> set[str]:
-    """The models of a domain that only their owners see."""
-    return set(session.scalars(select(Model.name).where(Model.domain == domain, Model.public.is_(False))))
+def private_models(session: Session, domain: str, *, but_of: int | None = None) -> set[str]:
+    """The models of a domain that only their owners see.
+
+    :param but_of: an owner whose models are not meant
+    """
+    query = select(Model.name).where(Model.domain == domain, Model.public.is_(False))
+    return set(session.scalars(query if but_of is None else query.where(Model.owner_id != but_of)))
 
 
 def document_of(row: ScoreProvenance) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, Score
-from brainscore_ops.database.ops_tables import ScoreHistory, ScoreProvenance, now
+from brainscore_ops.database.brainscore_tables import BenchmarkInstance, BenchmarkType, Model, Score, Submission
+from brainscore_ops.database.ops_tables import ScoreHistory, ScoreProvenance, SubmissionLife, now
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.scoring.existing import document_of
 
@@ -232,9 +232,13 @@ class _Instances:
 
 def _make_instance(session: Session, benchmark: str, result: Mapping[str, Any], origins: Origins) -> _Instance:
     version, parent = result["benchmark_version"], result.get("benchmark_parent")
+    origin = origins.of("benchmarks", benchmark)
     if parent:
-        _ensure_benchmark_type(session, parent, None, origins.library, origins.domain)
-    _ensure_benchmark_type(session, benchmark, parent, origins.of("benchmarks", benchmark), origins.domain)
+        # A name that only a private benchmark gives is private, too, until a public one gives it.
+        _ensure_benchmark_type(session, parent, None, origins.library if origin.public else origin, origins.domain)
+        if origin.public:
+            show_parents(session, [parent])
+    _ensure_benchmark_type(session, benchmark, parent, origin, origins.domain)
     values = {
         "benchmark_type_id": benchmark,
         "version": version,
@@ -262,6 +266,25 @@ def _ensure_benchmark_type(session: Session, identifier: str, parent: str | None
             owner_id=origin.owner_id,
         )
         .on_conflict_do_nothing(index_elements=["identifier"])
+    )
+
+
+def show_parents(session: Session, parents: Iterable[str]) -> None:
+    """Have everybody see names that benchmarks are grouped under, and that were private; what is itself a benchmark stays so."""
+    measured = select(BenchmarkInstance.benchmark_type_id)
+    hidden_by_us = select(SubmissionLife.submission_id).join(SubmissionLife.submission)
+    hidden_by_us = hidden_by_us.where(
+        Submission.submitter_id == BenchmarkType.owner_id, SubmissionLife.public.is_(False)
+    )
+    session.execute(
+        update(BenchmarkType)
+        .where(
+            BenchmarkType.identifier.in_(list(parents)),
+            BenchmarkType.identifier.not_in(measured),
+            hidden_by_us.exists(),
+        )
+        .values(visible=True)
+        .execution_options(synchronize_session=False)
     )
 
 
@@ -332,6 +355,7 @@ def _provenance(
         "model_digest": pair.model_digest,
         "benchmark_digest": pair.benchmark_digest,
         "library_commit": code.commit,
+        "private_commit": code.private_commit,
         "shared_digest": code.shared_by(pair.model, pair.benchmark),
         "environment_digest": outcome.environment_digest,
         "seed": outcome.seed,

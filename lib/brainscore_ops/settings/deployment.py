@@ -100,6 +100,16 @@ class LibrarySettings(_Settings):
     """``owner/name`` on the forge."""
     domain: str
     """What Brain-Score's database calls the domain: ``vision``."""
+    private_repository: Annotated[str | None, Field(pattern=r"^[\w.-]+/[\w.-]+$")] = None
+    """``owner/name`` on the same forge of what is for its owners and the staff alone: only private plugins, laid over the library
+    to be tested and scored. Without one, private submissions are refused."""
+
+    @field_validator("private_repository")
+    @classmethod
+    def _is_another(cls, private: str | None, info: ValidationInfo) -> str | None:
+        if private is not None and private.casefold() == str(info.data.get("repository")).casefold():
+            raise ValueError("expected another repository than the library's own: everybody sees that one")
+        return private
 
 
 class AwsSettings(_Settings):
@@ -157,6 +167,8 @@ class MailSettings(SecretSettings):
     """The From address of every mail."""
     website: str = ""
     """The start of the links in mails; without one, mails link to the pull request alone."""
+    maintainers: tuple[str, ...] = ()
+    """The addresses of those who are told when something needs a person."""
     records: str = ""
     """Where the outputs folder is served, for links to records in mails; without one, mails name the run."""
 
@@ -347,6 +359,48 @@ class SnapshotSettings(_Settings):
     """Whether restoring over the database needs the deployment's name typed as a parameter, also where its tier does not ask."""
 
 
+class DeadlineSettings(_Settings):
+    """How long a submission may stand where it stands. What is not final ends by itself, and its submitter is told."""
+
+    received: Duration = 6 * 3600
+    """Until its archive has been checked."""
+    accepted: Duration = 24 * 3600
+    """Until its pull request is open."""
+    proposed: Duration = 3 * 24 * 3600
+    """Until its tests have ended."""
+    tested: Duration = 24 * 3600
+    """Until the gate has been asked."""
+    merged: Duration = 14 * 24 * 3600
+    """Until its scores are in."""
+    held: Duration = 3 * 24 * 3600
+    """Until a maintainer is reminded of a pull request that waits for one."""
+    stale: Duration = 60 * 24 * 3600
+    """Until somebody is warned whose submission waits for a change of his, or for a maintainer …"""
+    warned: Duration = 14 * 24 * 3600
+    """… and from the warning until it is closed."""
+
+
+class QueueSettings(_Settings):
+    """How workers of the queue work."""
+
+    parallel: Annotated[int, Field(gt=0)] = 2
+    """How many runs one worker has going at once."""
+    grace_seconds: PositiveSeconds = 60
+    """How long a worker that is told to end waits for its runs before it stops them and hands their jobs back."""
+    attempts: Annotated[int, Field(gt=0)] = 8
+    """How often a job is tried when services are away or workers die."""
+    first_pause_seconds: PositiveSeconds = 30
+    """Before the second attempt; each pause after it is twice as long …"""
+    longest_pause_seconds: PositiveSeconds = 3600
+    """… up to this."""
+    heartbeat_seconds: PositiveSeconds = 10
+    """How often a worker says that it is alive."""
+    silent_seconds: PositiveSeconds = 60
+    """After this long without a word from its worker another takes over what it had."""
+    keep_days: Annotated[int, Field(gt=0)] = 30
+    """How long jobs that have ended are listed. The records of their runs stay."""
+
+
 class PortalSettings(_Settings):
     """The website."""
 
@@ -360,6 +414,10 @@ class PortalSettings(_Settings):
     """How long an upload may take."""
     trusted_proxies: tuple[Annotated[str, AfterValidator(lambda text: str(ip_network(text)))], ...] = ()
     """Whose ``X-Forwarded-For`` is believed: addresses or networks (``127.0.0.1``, ``10.0.0.0/8``)."""
+    webhook_bytes: Annotated[Size, Field(le=25 * MiB)] = 5 * MiB
+    """Of an event that the forge tells us; GitHub sends no more than 25 MB."""
+    webhook_days: Annotated[int, Field(gt=0)] = 30
+    """For how long an event is known again that comes a second time. GitHub sends one again for three days at the most."""
 
 
 class Deployment(_Settings):
@@ -384,6 +442,8 @@ class Deployment(_Settings):
     """While one of them drifts, nothing is published."""
     runs: RunSettings = RunSettings()
     snapshots: SnapshotSettings = SnapshotSettings()
+    queue: QueueSettings = QueueSettings()
+    deadlines: DeadlineSettings = DeadlineSettings()
     portal: PortalSettings = PortalSettings()
     workspace: Workspace
 

@@ -64,6 +64,8 @@ class ForgeSecret(_Secret):
     """The app's private key, in PEM."""
     installation_id: int | None = None
     """Where the app is installed; by default the forge is asked."""
+    webhook_secret: SecretStr = SecretStr("")
+    """What the repository's webhook signs with; without one, no webhook is listened to."""
 
     @model_validator(mode="after")
     def _proves_somebody(self) -> ForgeSecret:

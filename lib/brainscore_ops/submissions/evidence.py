@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 
 from brainscore_ops.database.brainscore_tables import BenchmarkType, Model, Submission
 from brainscore_ops.database.ops_tables import SubmissionLife
@@ -17,14 +17,17 @@ from brainscore_ops.plugins.merge_result import MergeResult, merge_result
 from brainscore_ops.plugins.metadata import read_metadata
 from brainscore_ops.plugins.moved_base import reasons_to_test_again
 from brainscore_ops.plugins.origins import commits_that_added
+from brainscore_ops.plugins.overlay import colliding
 from brainscore_ops.plugins.tree import GitTree
 from brainscore_ops.submissions.intake import UNDER_WAY
-from brainscore_ops.submissions.life import life_of_pull_request
+from brainscore_ops.submissions.life import IN_PRIVATE, life_of_pull_request
+from brainscore_ops.submissions.overlays import library_head, whole_library
 from brainscore_ops.submissions.plugin_tests import STATUS_CONTEXT
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
     from brainscore_ops.forge.client import PullRequest, Review, Status
@@ -45,6 +48,8 @@ class Evidence:
     default_branch: str
     base_sha: str
     """The head of the default branch."""
+    library_sha: str
+    """The head of the public library's default branch: the same, but for what is proposed to the private repository."""
     changes: Changes | None
     """What the head changes since it left that branch; None where they have no history in common."""
     merge: MergeResult | None
@@ -64,7 +69,9 @@ class Evidence:
     metadata_problems: tuple[SourceProblem, ...]
     """What is wrong with what the changed plugins say of themselves."""
     claims: Mapping[tuple[str, str], str]
-    """Kind and folded identifier → who has it, beside the library: a score in the database, an earlier submission."""
+    """Kind and folded identifier → who has it, beside the library: a score in the database, another submission."""
+    taken_folders: Mapping[PluginKey, str]
+    """The added plugins whose folder somebody else has, of whichever repository → who."""
     foreign: tuple[PluginKey, ...]
     """The plugins that are changed or removed, and are not the submitter's own."""
     approvals: tuple[str, ...]
@@ -80,28 +87,32 @@ class Evidence:
 
 def gather(context: Context, pull: PullRequest) -> Evidence:
     """Look at everything that the rules are about; nothing is changed."""
+    library_sha = library_head(context)
     branch, base_sha = context.forge.default_branch()
     context.mirror.fetch()  # after that was read: what it names is there
-    repository, library = context.mirror.path, context.library
     changes, merge, outcome = _merged(context, base_sha, pull.head_sha)
-    after = merge.commit if merge and merge.commit else pull.head_sha
-    base_catalogue = read_catalogue(GitTree(repository, base_sha), library)
-    outcome_catalogue = _catalogue(context, after)
     gate = context.deployment.gate
     touched = outcome or changes
+    plugins = touched.plugins if touched else ()
+    result = merge.commit if merge and merge.commit else pull.head_sha
+    before = whole_library(context, base_sha, pull.number, base=library_sha)
+    after = whole_library(context, result, pull.number, base=library_sha, plugins=plugins)
+    base_catalogue, outcome_catalogue = _catalogue(context, before), _catalogue(context, after)
     with context.database.session() as session:
-        life = life_of_pull_request(session, library, pull.number)
+        life = life_of_pull_request(session, context.home, pull.number)
         submission = life.submission_id if life else None
         submitter = life.submission.submitter_id if life else None
         tested = life.tested_base_sha if life and life.tested_sha == pull.head_sha else None
         foreign = _foreign(context, session, submitter, base_sha, touched) if touched else ()
-        claims = _claims(context, session, submission, submitter)
+        claims = _claims(context, session, life)
+        taken_folders = _taken_folders(context, session, life, touched, library_sha)
     approvals, objections = _judgements(context, pull)
     return Evidence(
         pull_request=pull,
         submission=submission,
         default_branch=branch,
         base_sha=base_sha,
+        library_sha=library_sha,
         changes=changes,
         merge=merge,
         outcome=outcome,
@@ -114,12 +125,13 @@ def gather(context: Context, pull: PullRequest) -> Evidence:
         outcome_catalogue=outcome_catalogue,
         metadata_problems=_metadata_problems(context, after, outcome_catalogue, touched),
         claims=claims,
+        taken_folders=taken_folders,
         foreign=foreign,
         approvals=approvals,
         objections=objections,
         tests_are_ours=STATUS_CONTEXT in gate.required_statuses,
         tested_base=tested,
-        reasons_to_test_again=_reasons(context, tested, base_sha, after, touched),
+        reasons_to_test_again=_reasons(context, tested, library_sha, after, touched),
     )
 
 
@@ -165,26 +177,20 @@ def _foreign(
     merges = session.execute(
         select(SubmissionLife.merge_sha, Submission.submitter_id)
         .join(SubmissionLife.submission)
-        .where(SubmissionLife.library == context.library, SubmissionLife.merge_sha.in_(list(added_by.values())))
+        .where(SubmissionLife.library == context.home, SubmissionLife.merge_sha.in_(list(added_by.values())))
     )
     owners = {row.merge_sha: row.submitter_id for row in merges}
     return tuple(plugin for plugin in old if submitter is None or owners.get(added_by.get(plugin)) != submitter)
 
 
-def _claims(
-    context: Context, session: Session, submission: int | None, submitter: int | None
-) -> dict[tuple[str, str], str]:
+def _claims(context: Context, session: Session, life: SubmissionLife | None) -> dict[tuple[str, str], str]:
     """Who has which identifier beside the library. Of two submissions the one that came first has it."""
     domain = context.deployment.library.domain
+    submitter = life.submission.submitter_id if life else None
     claims: dict[tuple[str, str], str] = {}
-    earlier = select(SubmissionLife).where(
-        SubmissionLife.library == context.library, SubmissionLife.state.in_(UNDER_WAY)
-    )
-    if submission is not None:
-        earlier = earlier.where(SubmissionLife.submission_id < submission)
-    for life in session.scalars(earlier.order_by(SubmissionLife.submission_id.desc())):
-        for kind, names in life.identifiers.items():
-            claims |= {(kind, collision_key(name)): f"submission {life.submission_id}" for name in names}
+    for other in _before(context, session, life):
+        for kind, names in other.identifiers.items():
+            claims |= {(kind, collision_key(name)): _named(other) for name in names}
     models = select(Model.name, Model.owner_id).where(Model.domain == domain)
     benchmarks = select(BenchmarkType.identifier, BenchmarkType.owner_id).where(BenchmarkType.domain == domain)
     for kind, query in (("models", models), ("benchmarks", benchmarks)):
@@ -194,6 +200,43 @@ def _claims(
             if owner != submitter
         }
     return claims
+
+
+def _before(context: Context, session: Session, life: SubmissionLife | None) -> list[SubmissionLife]:
+    """The other submissions that have their names before this one: those under way that came first, and all whose plugins are in
+    the private repository. The newest first.
+    """
+    submission = life.submission_id if life else None
+    first: ColumnElement[bool] = SubmissionLife.state.in_(UNDER_WAY)
+    if submission is not None:
+        first = and_(first, SubmissionLife.submission_id < submission)
+    private = and_(SubmissionLife.library == context.homes[1], SubmissionLife.state.in_(IN_PRIVATE))
+    query = select(SubmissionLife).where(SubmissionLife.library.in_(context.homes), or_(first, private))
+    # What a submission publishes is no other's.
+    mine = {submission, life.publishes_id if life else None}
+    found = session.scalars(query.order_by(SubmissionLife.submission_id.desc()))
+    return [other for other in found if other.submission_id not in mine]
+
+
+def _named(life: SubmissionLife) -> str:
+    # What the gate says stands on the pull request: of a private submission it says nothing.
+    return "another submission" if life.private else f"submission {life.submission_id}"
+
+
+def _taken_folders(
+    context: Context, session: Session, life: SubmissionLife | None, touched: Changes | None, library_sha: str
+) -> dict[PluginKey, str]:
+    """The added plugins whose folder is taken in the other repository; within one, git says so."""
+    added = touched.added if touched else ()
+    taken = {
+        plugin: _named(other)
+        for other in _before(context, session, life)
+        for plugin in added
+        if other.library != context.home
+        and collision_key(plugin.name) in map(collision_key, other.plugins.get(plugin.type, ()))
+    }
+    public = colliding(context.mirror.path, library_sha, added, context.library) if context.private else ()
+    return taken | dict.fromkeys(public, "the library")
 
 
 def _judgements(context: Context, pull: PullRequest) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -126,7 +126,7 @@ def judge(evidence: Evidence) -> Verdict:
         evidence.pull_request.number,
         evidence.submission,
         evidence.pull_request.head_sha,
-        evidence.base_sha,
+        evidence.library_sha,
         merged=False,
         rulings=tuple(Ruling(rule.name, each.met, rule.expected, each.words) for rule, each in found.items()),
         waits_for_tests=waits,
@@ -226,7 +226,7 @@ def _ran_against_this_base(evidence: Evidence) -> Found:
     base = evidence.tested_base[:10]
     if evidence.reasons_to_test_again:
         return Found(met=False, words=f"they ran on {base}, and since then {_some(evidence.reasons_to_test_again)}")
-    moved = evidence.tested_base != evidence.base_sha
+    moved = evidence.tested_base != evidence.library_sha
     return Found(
         met=True, words=f"they ran on {base}" + (", and what came since does not concern them" if moved else "")
     )
@@ -266,6 +266,11 @@ def _identifiers_are_free(evidence: Evidence) -> Found:
     return Found(not findings, _some(findings) or f"{_count(len(added), 'identifier')} added")
 
 
+def _folders_are_free(evidence: Evidence) -> Found:
+    findings = [f"{plugin} is a folder of {owner}" for plugin, owner in sorted(evidence.taken_folders.items())]
+    return Found(not findings, _some(findings) or "nobody else has one")
+
+
 def _says_what_it_is(evidence: Evidence) -> Found:
     problems = evidence.metadata_problems
     return Found(not problems, _some(map(str, problems)) or "nothing is wrong with it")
@@ -298,5 +303,6 @@ RULES: tuple[Rule, ...] = (
     Rule(TESTED_BASE, "tests on what merging gives, with nothing since that could change them", _ran_against_this_base),
     Rule("own-plugins", "no change to somebody else's plugin without a maintainer's approval", _changes_its_own),
     Rule("identifiers", "identifiers that can be read from the code, and that nobody else has", _identifiers_are_free),
+    Rule("folders", "plugin folders that nobody else has", _folders_are_free),
     Rule("metadata", "metadata that holds to its schema, where there is any", _says_what_it_is),
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from brainscore_ops.database.brainscore_tables import BenchmarkType, Model, Submission
 from brainscore_ops.database.ops_tables import SubmissionLife, now
@@ -23,7 +23,8 @@ from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.tree import GitTree
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import find_or_create_user
-from brainscore_ops.submissions.life import State, find_life, move
+from brainscore_ops.submissions.life import DEADLINE_PASSED, IN_PRIVATE, State, find_life, move
+from brainscore_ops.submissions.overlays import library_head
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
@@ -115,7 +116,9 @@ def receive(context: Context, archive: Path, *, email: str, submitter: str, name
     :raises NoArchiveError: where there is no such file
     :raises BadRecipientError: where ``email`` is not an address
     :raises VisibilityError: where it was accepted with the other visibility
+    :raises NoPrivateRepositoryError, PrivateElsewhereError: where it is private, and this is no place for that
     """
+    home = (context.public_side if public else context.private_side).home
     archive = archive.expanduser().resolve()
     if not archive.is_file():
         raise NoArchiveError(f"expected a zip file, found none at {archive}", remedy="Give the path of the archive.")
@@ -125,12 +128,14 @@ def receive(context: Context, archive: Path, *, email: str, submitter: str, name
         session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
         life = session.scalar(select(SubmissionLife).where(SubmissionLife.key == key).with_for_update())
         if life is not None and life.state in _BEFORE_ACCEPTANCE:
-            life.name, life.submitter, life.public = _name(name, archive), _author(submitter, email), public
-        elif life is not None and life.public != public:
+            life.name, life.submitter = _name(name, archive), _author(submitter, email)
+            life.public, life.library = public, home
+        elif life is not None and life.library != home:
             raise VisibilityError(
-                f"expected submission {life.submission_id} to be sent as {_visibility(life.public)} as before, "
+                f"expected submission {life.submission_id} to be sent as {_visibility(not life.private)} as before, "
                 f"found {_visibility(public)}",
-                remedy="Send it as before; its owner changes who sees the scores, not a second sending.",
+                remedy="Send it as before. What is private is published when its owner asks for it (`brainscore-ops "
+                "publish-submission`), and not by a second sending.",
             )
         if life is None:
             moment = now()
@@ -149,7 +154,7 @@ def receive(context: Context, archive: Path, *, email: str, submitter: str, name
                 key=key,
                 name=_name(name, archive),
                 submitter=_author(submitter, email),
-                library=context.library,
+                library=home,
                 public=public,
                 archive_name=archive.name[-255:],
                 archive_digest=digest,
@@ -160,6 +165,10 @@ def receive(context: Context, archive: Path, *, email: str, submitter: str, name
             session.add(life)
             session.flush()
             move(session, life, State.RECEIVED, key=digest, run_id=context.run_id)
+        elif life.state == State.CLOSED and life.reason_code == DEADLINE_PASSED:
+            # It ended by our fault: it begins anew, and its pull request is opened again.
+            again = f"again:{now().isoformat(timespec='seconds')}"
+            move(session, life, State.RECEIVED, key=again, run_id=context.run_id)
         return Received(life.submission_id, life.name, State(life.state), archive, digest)
 
 
@@ -173,9 +182,8 @@ def validate(context: Context, received: Received) -> Archive | None:
     """
     if received.accepted:
         return None
-    _, commit = context.forge.default_branch()
-    context.mirror.fetch()  # after that was read: what it names is there
-    library = read_catalogue(GitTree(context.mirror.path, commit), context.library)
+    commit = library_head(context)
+    library = read_catalogue(GitTree(context.public_side.mirror.path, commit), context.library)
     try:
         return inspect_archive(
             received.archive,
@@ -221,8 +229,8 @@ def _accept(context: Context, received: Received, archive: Archive, kept: Path) 
         if life.state in _BEFORE_ACCEPTANCE:
             _require_free(context, received, archive)
             life.archive_path = str(kept)
-            life.plugins = _by_type(archive)
-            life.identifiers = _by_kind(archive)
+            life.plugins = plugins_by_type(archive)
+            life.identifiers = identifiers_by_kind(archive)
             move(session, life, State.ACCEPTED, key=life.archive_digest or "", run_id=context.run_id)
             plugins = tuple(f"{plugin.type}/{plugin.name}" for plugin in sorted(archive.plugins))
             receipt = ReceivedMail(**mail.about(life), plugins=plugins, public=life.public)
@@ -310,10 +318,14 @@ def _folders_under_way(context: Context, submission: int) -> set[PluginKey]:
 
 
 def _under_way(context: Context, submission: int) -> Select[SubmissionLife]:
+    # Names are shared by both repositories, so that what is private can become public. Nobody is told which one has a name.
     return select(SubmissionLife).where(
-        SubmissionLife.library == context.library,
+        SubmissionLife.library.in_(context.homes),
         SubmissionLife.submission_id != submission,
-        SubmissionLife.state.in_([*UNDER_WAY, State.MERGED]),
+        or_(
+            SubmissionLife.state.in_([*UNDER_WAY, State.MERGED]),
+            and_(SubmissionLife.library == context.homes[1], SubmissionLife.state.in_(IN_PRIVATE)),
+        ),
     )
 
 
@@ -324,14 +336,16 @@ def _let_go(context: Context, kept: Path) -> None:
             (context.deployment.state / kept).unlink(missing_ok=True)
 
 
-def _by_type(archive: Archive) -> dict[str, list[str]]:
+def plugins_by_type(archive: Archive) -> dict[str, list[str]]:
+    """Plugin type → names of the archive's plugins, as a submission keeps them."""
     plugins: dict[str, list[str]] = {}
     for plugin in sorted(archive.plugins):
         plugins.setdefault(plugin.type, []).append(plugin.name)
     return plugins
 
 
-def _by_kind(archive: Archive) -> dict[str, list[str]]:
+def identifiers_by_kind(archive: Archive) -> dict[str, list[str]]:
+    """Kind → identifiers that they register."""
     identifiers: dict[str, list[str]] = {}
     for kind, identifier in sorted(archive.identifiers.pairs()):
         identifiers.setdefault(kind, []).append(identifier)

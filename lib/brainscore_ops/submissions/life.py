@@ -38,6 +38,8 @@ class State(StrEnum):
     PARTLY_SCORED = "partly-scored"
     SCORING_FAILED = "scoring-failed"
     CLOSED = "closed"
+    PUBLISHING = "publishing"
+    PUBLISHED = "published"
 
 
 IN_WORDS: Mapping[State, str] = {
@@ -53,10 +55,20 @@ IN_WORDS: Mapping[State, str] = {
     State.PARTLY_SCORED: "Some scores are in; others could not be computed.",
     State.SCORING_FAILED: "No score could be computed.",
     State.CLOSED: "The pull request was closed without being merged.",
+    State.PUBLISHING: "It is on its way into the public library.",
+    State.PUBLISHED: "The plugins and their scores are public.",
 }
+
+DEADLINE_PASSED = "deadline-passed"
+"""Why a submission ended that we did not get done in time."""
+STALE = "stale"
+"""Why one ended that waited for somebody who did nothing."""
 
 # From proposal to merge: where the pull request is what happens.
 BEFORE_MERGE = frozenset({State.PROPOSED, State.TESTED, State.TESTS_FAILED, State.HELD})
+SCORING_DONE = frozenset({State.SCORED, State.PARTLY_SCORED, State.SCORING_FAILED})
+IN_PRIVATE = frozenset({State.MERGED, *SCORING_DONE, State.PUBLISHING})
+"""The states in which the private repository holds a private submission's plugins, and the public library does not."""
 
 # The runbook that takes a submission on from a state; from the other states nothing but a person or a new push does.
 NEXT_RUNBOOK: Mapping[State, str] = {
@@ -74,6 +86,7 @@ _LEGACY_STATUS = {
     State.CLOSED: "failure",
     State.SCORED: "successful",
     State.PARTLY_SCORED: "successful",
+    State.PUBLISHED: "successful",
 }
 
 
@@ -158,17 +171,20 @@ def find_life(session: Session, submission: int, *, lock: bool = False) -> Submi
 
 
 def life_of_pull_request(
-    session: Session, library: str, pull_request: int, *, lock: bool = False
+    session: Session, home: str, pull_request: int, *, lock: bool = False
 ) -> SubmissionLife | None:
-    """The submission that a library's pull request is, or proposes; None where no runbook has met it yet."""
-    query = select(SubmissionLife).where(SubmissionLife.library == library, SubmissionLife.pull_request == pull_request)
+    """The submission that a pull request is, or proposes; None where no runbook has met it yet.
+
+    :param home: whose pull request, :attr:`Context.home`
+    """
+    query = select(SubmissionLife).where(SubmissionLife.library == home, SubmissionLife.pull_request == pull_request)
     return session.scalar(query.with_for_update() if lock else query)
 
 
 def submission_of(context: Context, pull_request: int) -> int | None:
     """The number of the submission that a pull request is, or proposes; None where no runbook has met it yet."""
     with context.database.session() as session:
-        life = life_of_pull_request(session, context.library, pull_request)
+        life = life_of_pull_request(session, context.home, pull_request)
         return life.submission_id if life else None
 
 
@@ -217,15 +233,44 @@ def note(session: Session, life: SubmissionLife, failure: OpsError, *, key: str,
     move(session, life, State(life.state), key=f"delayed:{key}", failure=failure, run_id=run_id)
 
 
+def remark(session: Session, life: SubmissionLife, message: str, *, key: str, run_id: str | None) -> bool:
+    """Write something into the timeline that changes nothing about where the submission stands, once.
+
+    :returns: whether it is new
+    """
+    row = {
+        "submission_id": life.submission_id,
+        "key": f"{life.state}:remark:{key}"[:200],
+        "at": now(),
+        "state": life.state,
+        "message": message,
+        "run_id": run_id,
+    }
+    statement = insert(SubmissionEvent).values(row).on_conflict_do_nothing(index_elements=["submission_id", "key"])
+    return session.scalar(statement.returning(SubmissionEvent.id)) is not None
+
+
+def standing_since(life: SubmissionLife) -> datetime:
+    """Since when a submission stands where it stands; remarks and delays move nothing."""
+    moved = [
+        event.at
+        for event in life.events
+        if event.state in (life.state, State.RECEIVED) and event.key.split(":")[1] not in ("delayed", "remark")
+    ]
+    return max(moved, default=life.created_at)
+
+
 def next_step(life: SubmissionLife) -> NextStep | None:
     """The runbook that takes the submission on; None where it has arrived, or waits for a person."""
+    published = life if life.private else life.publishes if life.state in SCORING_DONE else None
+    if published is not None and published.state == State.PUBLISHED and published.removal_sha is None:
+        return NextStep("publish_submission", {"submission": published.submission_id})
     runbook = NEXT_RUNBOOK.get(State(life.state))
     if runbook is None:
         return None
-    return NextStep(
-        runbook,
-        {"submission": life.submission_id} if runbook == "create_pr" else {"pull_request": life.pull_request},
-    )
+    if runbook == "create_pr":
+        return NextStep(runbook, {"submission": life.submission_id})
+    return NextStep(runbook, {"pull_request": life.pull_request, **({"private": True} if life.private else {})})
 
 
 def timeline(database: Database, submission: int) -> Timeline:

@@ -38,7 +38,8 @@ def about(life: SubmissionLife) -> dict[str, Any]:
         "submission_name": life.name,
         "submission_id": life.submission_id,
         "submitter": life.submitter,
-        "pull_request_url": life.pull_request_url or "",
+        # A private pull request's page is not there for its owner: the repository is others' as well.
+        "pull_request_url": "" if life.private else life.pull_request_url or "",
     }
 
 

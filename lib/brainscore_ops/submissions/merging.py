@@ -16,6 +16,7 @@ from brainscore_ops.submissions.comments import fenced
 from brainscore_ops.submissions.gate import examine
 from brainscore_ops.submissions.life import BEFORE_MERGE, State, life_of_pull_request, move
 from brainscore_ops.submissions.plugin_tests import STATUS_CONTEXT
+from brainscore_ops.submissions.publication import make_public
 
 if TYPE_CHECKING:
     from brainscore_ops.submissions.context import Context
@@ -106,7 +107,7 @@ def merge(context: Context, verdict: Verdict) -> Merged:
     title = context.forge.pull_request(number).title
     message = ""
     with context.database.session() as session:
-        life = life_of_pull_request(session, context.library, number)
+        life = life_of_pull_request(session, context.home, number)
         if life is not None:
             title = life.name
             message = f"Submission: {life.submission_id}"
@@ -140,10 +141,11 @@ def record_merge(context: Context, pull_request: int, *, head_sha: str, merge_sh
         )
     base_sha = find_commit(context.mirror.path, f"{merge_sha}^")
     with context.database.session() as session:
-        life = life_of_pull_request(session, context.library, pull_request, lock=True)
+        life = life_of_pull_request(session, context.home, pull_request, lock=True)
         if life is not None and (life.merge_sha is None or life.state in BEFORE_MERGE):
             life.base_sha, life.head_sha, life.merge_sha = base_sha, head_sha, merge_sha
             move(session, life, State.MERGED, key=merge_sha, run_id=context.run_id)
+            make_public(context, session, life)
     return Merged(pull_request, base_sha, head_sha, merge_sha)
 
 
@@ -153,7 +155,7 @@ def _wait_for_tests(context: Context, verdict: Verdict) -> TestsNotDoneError:
         said = "The library moved on: the tests run again."
         context.forge.set_status(verdict.head_sha, context=STATUS_CONTEXT, state="pending", description=said)
     with context.database.session() as session:
-        life = life_of_pull_request(session, context.library, verdict.pull_request, lock=True)
+        life = life_of_pull_request(session, context.home, verdict.pull_request, lock=True)
         if life is not None and life.state in BEFORE_MERGE - {State.PROPOSED}:
             said = " ".join(ruling.found for ruling in verdict.unmet)
             key = f"tests-again:{verdict.head_sha}:{verdict.base_sha}"
@@ -173,7 +175,7 @@ def _hold(context: Context, verdict: Verdict, refusal: RefusedError) -> None:
     rules = ",".join(sorted(problem.code for problem in problems))
     event = f"{verdict.head_sha}:{hashlib.sha256(rules.encode()).hexdigest()[:16]}"
     with context.database.session() as session:
-        life = life_of_pull_request(session, context.library, verdict.pull_request, lock=True)
+        life = life_of_pull_request(session, context.home, verdict.pull_request, lock=True)
         # A submission whose tests failed stays that: it says more.
         if life is not None and life.state in BEFORE_MERGE - {State.TESTS_FAILED}:
             move(session, life, State.HELD, key=event, failure=refusal, run_id=context.run_id)
@@ -188,7 +190,7 @@ def _hold(context: Context, verdict: Verdict, refusal: RefusedError) -> None:
 def _let_go(context: Context, verdict: Verdict, merged: Merged) -> None:
     """Where a comment says that the pull request is held, have it say that it is not any more."""
     with context.database.session() as session:
-        life = life_of_pull_request(session, context.library, verdict.pull_request)
+        life = life_of_pull_request(session, context.home, verdict.pull_request)
         was_held = life is not None and any(event.state == State.HELD for event in life.events)
     if was_held:
         body = f"Every rule of the gate is met at `{verdict.head_sha[:10]}`; merged as {merged.merge_sha}."

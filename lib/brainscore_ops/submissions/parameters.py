@@ -12,6 +12,7 @@ from brainscore_ops.notify.messages import mail_address
 from brainscore_ops.parameters import RunbookParameters
 
 COMMIT_PATTERN = r"^([0-9a-f]{40})?$"
+IN_PRIVATE_REPOSITORY = "whether that is a pull request of the private repository"
 
 
 class IntakeParameters(RunbookParameters):
@@ -23,7 +24,9 @@ class IntakeParameters(RunbookParameters):
         "", description="the submitter's name, as the commit will be authored; by default from the address"
     )
     name: str = Field("", description="what the submission is called; by default the archive's file name")
-    public: bool = Field(True, description="whether the scores are for everybody to see")
+    public: bool = Field(
+        True, description="whether everybody may see it; otherwise code and scores are the submitter's and the staff's"
+    )
 
     @field_validator("archive")
     @classmethod
@@ -53,12 +56,14 @@ class TestPluginsParameters(RunbookParameters):
     __test__ = False  # pytest: not a test
 
     pull_request: int = Field(description="the number of the pull request whose plugins are tested", gt=0)
+    private: bool = Field(False, description=IN_PRIVATE_REPOSITORY)
 
 
 class MergeParameters(RunbookParameters):
     """What ``merge`` is told."""
 
     pull_request: int = Field(description="the number of the pull request to merge, if the gate lets it through", gt=0)
+    private: bool = Field(False, description=IN_PRIVATE_REPOSITORY)
 
 
 class ScorePluginsParameters(RunbookParameters):
@@ -67,11 +72,18 @@ class ScorePluginsParameters(RunbookParameters):
     pull_request: int | None = Field(
         None, description="the merged pull request whose plugins are scored; none for the whole library"
     )
+    private: bool = Field(False, description=IN_PRIVATE_REPOSITORY)
     commit: str = Field(
         "",
         description="without a pull request: the library's commit to score; by default the newest",
         pattern=COMMIT_PATTERN,
     )
+
+
+class PublishSubmissionParameters(RunbookParameters):
+    """What ``publish_submission`` is told."""
+
+    submission: int = Field(description="the number of the private submission that everybody may see from now on", gt=0)
 
 
 class RescoreParameters(RunbookParameters):

@@ -7,7 +7,7 @@ the result may differ, the gate asks for new tests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,15 @@ from brainscore_ops.notify.contexts import InstallFailed, PluginFailure, TestsFa
 from brainscore_ops.plugins.changes import Changes, analyse_changes
 from brainscore_ops.plugins.environment import EnvironmentBuildError
 from brainscore_ops.plugins.layout import PluginKey, locate, shown
-from brainscore_ops.plugins.merge_result import MergeResult, merge_result
+from brainscore_ops.plugins.merge_result import merge_result
+from brainscore_ops.plugins.overlay import colliding
 from brainscore_ops.plugins.requirements import requirements_for
 from brainscore_ops.plugins.testing import PluginTestReport, run_plugin_tests
 from brainscore_ops.scoring.pair import environments_of, limits_of, sandbox_of
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.comments import fenced
 from brainscore_ops.submissions.life import BEFORE_MERGE, State, life_of_pull_request, move, note
+from brainscore_ops.submissions.overlays import library_head, whole_library
 from brainscore_ops.submissions.pull_requests import follow
 
 if TYPE_CHECKING:
@@ -65,8 +67,9 @@ class Candidate(Shown):
     submission: int | None
     """The submission that it is, or proposes; None for one that changes no plugin."""
     base_sha: str
+    """The public library's commit that it is tested with."""
     result_sha: str
-    """The commit that merging gives: what the tests see."""
+    """The commit that merging gives, a private plugin's laid over the public library: what the tests see."""
     changes: Changes
     """What that commit changes on the base."""
     library: str
@@ -151,19 +154,23 @@ def find_candidate(context: Context, pull_request: int) -> Candidate:
             f"expected pull request {pull_request} to be open, found it {'merged' if pull.merged else 'closed'}",
             remedy="There is nothing to test, unless somebody opens it again.",
         )
+    library_sha = library_head(context)
     _, base_sha = context.forge.default_branch()
     context.mirror.fetch()  # after that was read: what it names is there
-    changes = analyse_changes(context.mirror.path, base_sha, pull.head_sha, context.library)
-    merge = merge_result(context.mirror.path, base_sha, pull.head_sha)
-    if merge.commit is None:
-        candidate = Candidate(pull, submission, base_sha, pull.head_sha, changes, context.library)
-        failure = _conflict(merge)
+    repository, library = context.mirror.path, context.library
+    changes = analyse_changes(repository, base_sha, pull.head_sha, library)
+    merge = merge_result(repository, base_sha, pull.head_sha)
+    taken = colliding(repository, library_sha, changes.added, library) if context.private else ()
+    if merge.commit is None or taken:
+        candidate = Candidate(pull, submission, library_sha, pull.head_sha, changes, library)
+        failure = _conflict([*merge.conflicts, *(plugin.path(library) for plugin in taken)])
         _fail(context, candidate, failure, TestsFailed, failures=())
         raise failure
-    changes = analyse_changes(context.mirror.path, base_sha, merge.commit, context.library)
+    changes = analyse_changes(repository, base_sha, merge.commit, library)
     if _status(context, pull.head_sha) != "success":
         _set_status(context, pull.head_sha, "pending", "The plugin tests are running.")
-    return Candidate(pull, submission, base_sha, merge.commit, changes, context.library)
+    result = whole_library(context, merge.commit, pull.number, base=library_sha, plugins=changes.plugins)
+    return Candidate(pull, submission, library_sha, result, changes, library)
 
 
 def build_environments(context: Context, candidate: Candidate) -> Environments:
@@ -237,7 +244,7 @@ def conclude(context: Context, candidate: Candidate, report: TestReport) -> None
     message = _passed(report)
     _set_status(context, candidate.head_sha, "success", message)
     with context.database.session() as session:
-        life = life_of_pull_request(session, context.library, candidate.pull_request.number, lock=True)
+        life = life_of_pull_request(session, context.home, candidate.pull_request.number, lock=True)
         if life is not None and life.merge_sha is None:
             _note_tested(life, candidate)
             if life.state in BEFORE_MERGE:
@@ -256,8 +263,8 @@ def _note_tested(life: SubmissionLife, candidate: Candidate) -> None:
     life.tested_base_sha = candidate.base_sha
 
 
-def _conflict(merge: MergeResult) -> PluginTestsFailedError:
-    paths = [shown(path) for path in merge.conflicts]
+def _conflict(conflicts: Iterable[str]) -> PluginTestsFailedError:
+    paths = [shown(path) for path in conflicts]
     listed = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
     return PluginTestsFailedError(
         f"it conflicts with the library as it is now: both changed {listed}",
@@ -301,7 +308,7 @@ def _fail(
     """Set the failure on the head commit and in the timeline, and write the letter to the submitter with these facts."""
     _set_status(context, candidate.head_sha, "failure", failure.message)
     with context.database.session() as session:
-        life = life_of_pull_request(session, context.library, candidate.pull_request.number, lock=True)
+        life = life_of_pull_request(session, context.home, candidate.pull_request.number, lock=True)
         if life is not None and life.merge_sha is None:
             _note_tested(life, candidate)
             move(
@@ -322,7 +329,7 @@ def _set_error(context: Context, candidate: Candidate, error: OpsError) -> None:
     # Not "failure": nothing is said of the plugin, and a later run tests it.
     _set_status(context, candidate.head_sha, "error", f"The tests could not be run: {error.code}.")
     with context.database.session() as session:
-        life = life_of_pull_request(session, context.library, candidate.pull_request.number, lock=True)
+        life = life_of_pull_request(session, context.home, candidate.pull_request.number, lock=True)
         if life is not None and life.merge_sha is None:
             note(session, life, error, key=context.run_id or candidate.head_sha, run_id=context.run_id)
 

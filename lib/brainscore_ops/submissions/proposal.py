@@ -38,6 +38,8 @@ class Proposal(Shown):
     """What is to be proposed: everything that the pull request is derived from."""
 
     submission: int
+    home: str
+    """In which of the library's repositories: :attr:`Context.home`."""
     name: str
     branch: str
     base_sha: str
@@ -101,7 +103,9 @@ def prepare(context: Context, submission: int) -> Proposal:
     :raises NotAcceptedError: where it was not accepted
     :raises ArchiveLostError: where its archive is no longer there
     """
-    _, head_of_default = context.forge.default_branch()
+    with context.database.session() as session:
+        home = find_life(session, submission).library
+    _, head_of_default = context.side_of(home).forge.default_branch()
     with context.database.session() as session:
         life = find_life(session, submission, lock=True)
         if life.state in {State.RECEIVED, State.REFUSED} or life.archive_path is None:
@@ -114,6 +118,7 @@ def prepare(context: Context, submission: int) -> Proposal:
         archive = _kept_archive(context, life.archive_path, life.archive_digest)
         return Proposal(
             submission=submission,
+            home=life.library,
             name=life.name,
             branch=f"submission/{submission}",
             base_sha=life.base_sha,
@@ -127,10 +132,11 @@ def prepare(context: Context, submission: int) -> Proposal:
 
 def propose(context: Context, proposal: Proposal) -> Committed:
     """Make the commit and the branch, unless they are there."""
+    forge = context.side_of(proposal.home).forge
     if proposal.pull_request is not None:
-        head_sha = context.forge.pull_request(proposal.pull_request).head_sha
+        head_sha = forge.pull_request(proposal.pull_request).head_sha
         return Committed(proposal.branch, proposal.base_sha, head_sha)
-    head_sha = context.forge.propose(
+    head_sha = forge.propose(
         branch=proposal.branch,
         base_sha=proposal.base_sha,
         files=proposal.files,
@@ -144,9 +150,10 @@ def propose(context: Context, proposal: Proposal) -> Committed:
 def open_pull_request(context: Context, proposal: Proposal) -> Proposed:
     """Open the pull request, unless it is open, and record it."""
     plugins = "\n".join(f"- `{plugin}`" for plugin in proposal.plugins)
+    forge = context.side_of(proposal.home).forge
     if proposal.pull_request is not None:
-        return Proposed(proposal.submission, context.forge.pull_request(proposal.pull_request))
-    pull = context.forge.open_pull_request(
+        return _open_again(context, proposal, proposal.pull_request)
+    pull = forge.open_pull_request(
         branch=proposal.branch,
         title=proposal.name,
         body=f"Proposed by the submission system for submission {proposal.submission}.\n\n{plugins}\n\n"
@@ -160,6 +167,30 @@ def open_pull_request(context: Context, proposal: Proposal) -> Proposed:
             life.head_sha = pull.head_sha
             move(session, life, State.PROPOSED, key=str(pull.number), run_id=context.run_id)
     mail.deliver(context)
+    return Proposed(proposal.submission, pull)
+
+
+def _open_again(context: Context, proposal: Proposal, number: int) -> Proposed:
+    """The pull request of a submission that has one; it is opened again where the submission ended and was sent again."""
+    with context.database.session() as session:
+        begins_anew = find_life(session, proposal.submission).state == State.ACCEPTED
+    forge = context.side_of(proposal.home).forge
+    if begins_anew:
+        forge.reopen(number)
+    pull = forge.pull_request(number)
+    if begins_anew:
+        with context.database.session() as session:
+            life = find_life(session, proposal.submission, lock=True)
+            life.head_sha = pull.head_sha
+            key = f"{number}:{pull.updated_at.isoformat(timespec='seconds')}"
+            move(
+                session,
+                life,
+                State.PROPOSED,
+                key=key,
+                message="Its pull request was opened again.",
+                run_id=context.run_id,
+            )
     return Proposed(proposal.submission, pull)
 
 

@@ -20,7 +20,8 @@ from brainscore_ops.plugins.git import CommitNotFoundError
 from brainscore_ops.plugins.layout import IDENTIFIER_KINDS, PLUGIN_TYPES
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import make_user, user_of_account
-from brainscore_ops.submissions.life import BEFORE_MERGE, State, life_of_pull_request, move
+from brainscore_ops.submissions.life import BEFORE_MERGE, DEADLINE_PASSED, STALE, State, life_of_pull_request, move
+from brainscore_ops.submissions.publication import give_up
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -74,12 +75,12 @@ def follow(context: Context, pull: PullRequest) -> int | None:
 
 def _find(context: Context, session: Session, pull: PullRequest, *, lock: bool) -> SubmissionLife | None:
     """The submission of a pull request, also where the run that opened it was killed before it recorded that."""
-    life = life_of_pull_request(session, context.library, pull.number, lock=lock)
+    life = life_of_pull_request(session, context.home, pull.number, lock=lock)
     own = _OWN_BRANCH.fullmatch(pull.head_ref)
     # Anybody may name a branch of a fork like ours: it is ours in our repository, opened by our account.
     if life is None and own and _is_ours(context, pull):
         life = session.get(SubmissionLife, int(own[1]), with_for_update=lock)
-        if life is not None and (life.library != context.library or life.pull_request is not None):
+        if life is not None and (life.library != context.home or life.pull_request is not None):
             return None
     return life
 
@@ -107,9 +108,9 @@ def _enter(context: Context, session: Session, pull: PullRequest, author: Accoun
         key=_key(context, pull),
         name=_one_line(pull.title) or f"Pull request {pull.number}",
         submitter=_one_line(author.name if author else "") or pull.author or "somebody",
-        library=context.library,
-        # What is in an open pull request can be seen by everybody.
-        public=True,
+        library=context.home,
+        # What is in an open pull request can be seen by everybody who sees its repository.
+        public=not context.private,
         pull_request=pull.number,
         state=State.PROPOSED,
         created_at=moment,
@@ -134,7 +135,8 @@ def _converge(
     if pull.state == "closed":
         if life.state in BEFORE_MERGE:
             move(session, life, State.CLOSED, key=moment, run_id=context.run_id)
-    elif life.state == State.CLOSED:
+            give_up(context, session, life, moment)
+    elif life.state == State.CLOSED and not _is_being_closed(life, pull):
         said = "The pull request was opened again."
         move(session, life, State.PROPOSED, key=f"reopened:{moment}", message=said, run_id=context.run_id)
     elif life.head_sha != pull.head_sha and life.state in {State.ACCEPTED, *BEFORE_MERGE}:
@@ -142,6 +144,11 @@ def _converge(
         said = f"A commit was pushed: {pull.head_sha[:10]}." if pushed else ""
         move(session, life, State.PROPOSED, key=pull.head_sha, message=said, run_id=context.run_id)
     life.head_sha = pull.head_sha
+
+
+def _is_being_closed(life: SubmissionLife, pull: PullRequest) -> bool:
+    """Whether it was ended here, and the forge has yet to be told: it is open, and nobody opened it again."""
+    return life.reason_code in (DEADLINE_PASSED, STALE) and pull.updated_at <= life.updated_at
 
 
 def _changes(context: Context, pull: PullRequest) -> Changes | None:
@@ -183,7 +190,7 @@ def _welcome(submission: int) -> str:
 
 
 def _key(context: Context, pull: PullRequest) -> str:
-    return hashlib.sha256(f"{context.library}\npull request {pull.number}".encode()).hexdigest()
+    return hashlib.sha256(f"{context.home}\npull request {pull.number}".encode()).hexdigest()
 
 
 def _moment(at: datetime) -> str:

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
+from brainscore_ops.database.brainscore_tables import Submission
 from brainscore_ops.database.ops_tables import ScoreProvenance
 from brainscore_ops.display import Shown, Table, number
 from brainscore_ops.errors import Fault, StepFailedError, UsageError
 from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.library_run import HASH_SEED
+from brainscore_ops.plugins.overlay import overlay
 from brainscore_ops.plugins.scoring import score_pair
-from brainscore_ops.scoring.locks import find_lock
+from brainscore_ops.scoring.lock_rows import find_lock
 from brainscore_ops.scoring.pair import environments_of, limits_of, sandbox_of
+from brainscore_ops.submissions.life import State
+from brainscore_ops.submissions.overlays import private_plugins
 from brainscore_ops.submissions.scoring_request import read_code
 
 if TYPE_CHECKING:
@@ -134,13 +138,20 @@ def reproduce(
     with context.database.session() as session:
         row = _find(session, score)
         lock = find_lock(session, row.environment_digest)
+        asked_by = session.get(Submission, row.submission_id) if row.submission_id is not None else None
+        laid_over = private_plugins(context, session, asked_by.submitter_id if asked_by else None, states=State)
     if lock is None or row.environment_digest is None:
         raise NotReproducibleError(
             f"the lock of the environment that {row.model} on {row.benchmark} was scored in was not recorded",
             remedy="Score it again with `brainscore-ops run rescore`: from then on its lock is kept.",
         )
+    commit = row.library_commit
+    if row.private_commit is not None:
+        context = context.private_side
     context.mirror.fetch()
-    code = read_code(context, row.library_commit)
+    if row.private_commit is not None:
+        commit = overlay(context.mirror.path, commit, row.private_commit, laid_over, context.library)
+    code = read_code(context, commit)
     plugins = [
         _plugin(code.catalogue.models, "models", row.model),
         _plugin(code.catalogue.benchmarks, "benchmarks", row.benchmark),
@@ -149,7 +160,7 @@ def reproduce(
         raise NotReproducibleError(
             f"the commit {row.library_commit[:10]} does not hold the code that {row.model} on {row.benchmark} was scored from"
         )
-    checkout = context.checkout(row.library_commit)
+    checkout = context.checkout(commit)
     environment = environments_of(context.deployment).environment_from_lock(lock, checkout=checkout)
     result = score_pair(
         environment,

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
-from brainscore_ops.database.brainscore_tables import Submission
+from brainscore_ops.database.brainscore_tables import BenchmarkType, Model, Submission
 from brainscore_ops.database.ops_tables import Run, ScoreProvenance, SubmissionLife, now
+from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.display import Shown, Table, number, with_error
-from brainscore_ops.errors import Fault, OpsError, RefusedError, UnavailableError
+from brainscore_ops.errors import Fault, OpsError, RefusedError, UnavailableError, UsageError
 from brainscore_ops.notify.contexts import Delayed, Scored
 from brainscore_ops.notify.contexts import PairOutcome as MailedPair
 from brainscore_ops.plugins.changes import analyse_changes
 from brainscore_ops.plugins.git import find_commit
 from brainscore_ops.plugins.library_code import LibraryCode, read_library_code
 from brainscore_ops.plugins.metadata import Metadata, read_metadata
+from brainscore_ops.plugins.overlay import layers
 from brainscore_ops.plugins.tree import GitTree
 from brainscore_ops.scoring.attempt_rows import close_abandoned, enter_attempts, measurements
 from brainscore_ops.scoring.classes import asked_by_plugins, choose_class
 from brainscore_ops.scoring.dispatch import Task, compute
 from brainscore_ops.scoring.existing import private_models, read_existing
-from brainscore_ops.scoring.locks import record_locks
+from brainscore_ops.scoring.lock_rows import record_locks
 from brainscore_ops.scoring.pair import PairOutcome, job_of
 from brainscore_ops.scoring.plan import ChangedPlugins, Pair, Plan, plan_pairs
 from brainscore_ops.scoring.progress import ScoringBoard
@@ -39,9 +41,10 @@ from brainscore_ops.scoring.recording import (
 )
 from brainscore_ops.submissions import mail
 from brainscore_ops.submissions.accounts import LIBRARY_ACCOUNT, find_or_create_user
-from brainscore_ops.submissions.life import State, find_life, move, note, submission_of
+from brainscore_ops.submissions.life import State, find_life, life_of_pull_request, move, note, submission_of
 from brainscore_ops.submissions.merging import record_merge
 from brainscore_ops.submissions.metadata import store_metadata
+from brainscore_ops.submissions.overlays import library_head, whole_library
 from brainscore_ops.submissions.pull_requests import follow
 
 if TYPE_CHECKING:
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from brainscore_ops.plugins.layout import PluginKey
     from brainscore_ops.scoring.attempts import Attempt
     from brainscore_ops.scoring.worker import Execute
     from brainscore_ops.submissions.context import Context
@@ -64,6 +68,12 @@ class NotMergedError(RefusedError):
     fault = Fault.OPERATOR
 
 
+class NoPullRequestError(UsageError):
+    """What is private is scored for one owner at a time, and none was named."""
+
+    code = "no-pull-request"
+
+
 class ScoringDelayedError(UnavailableError):
     """Pairs could not be computed for reasons that are not their plugins'."""
 
@@ -75,15 +85,19 @@ class Target(Shown):
     """What is to be scored: a commit of the library, and what brought it about."""
 
     commit: str
+    """With all that is scored; of a private submission, its owner's plugins laid over the public library."""
     base: str | None
     """The commit before; None where everything that the library holds is in question."""
     submission: int | None
+    plugins: frozenset[PluginKey] | None = None
+    """The plugins that changed; None where everything is in question."""
 
     def table(self) -> Table:
         return Table(
             f"Scoring at {self.commit[:10]}",
             [
                 ("what changed since", self.base or "everything is in question"),
+                ("plugins", "\n".join(map(str, sorted(self.plugins or ())))),
                 ("submission", self.submission or "none: the library itself"),
             ],
         )
@@ -132,11 +146,10 @@ def find_target(context: Context, pull_request: int | None, commit: str) -> Targ
 
     :param commit: used where no pull request is given; empty for the head of the default branch
     :raises NotMergedError: where the pull request is not merged
+    :raises NoPullRequestError: where none is named of the private repository, which is scored owner by owner
     """
     if pull_request is None:
-        head = commit or context.forge.default_branch()[1]
-        context.mirror.fetch()
-        return Target(commit=head, base=None, submission=None)
+        return _everything(context, commit)
     pull = context.forge.pull_request(pull_request)
     if not pull.merged or pull.merge_sha is None:
         raise NotMergedError(
@@ -146,18 +159,40 @@ def find_target(context: Context, pull_request: int | None, commit: str) -> Targ
     # A maintainer may have merged it by hand, or opened it, unmet by any runbook: from here on that is the same.
     submission = follow(context, pull)
     merged = record_merge(context, pull_request, head_sha=pull.head_sha, merge_sha=pull.merge_sha)
-    return Target(commit=merged.merge_sha, base=merged.base_sha, submission=submission)
+    # What is private is scored as it is now: once more when the public library has another benchmark.
+    at = context.forge.default_branch()[1] if context.private else merged.merge_sha
+    return _target(context, pull_request, merged.base_sha, merged.merge_sha, at, submission)
 
 
 def preview_target(context: Context, pull_request: int | None, commit: str) -> Target:
     """The same for a plan that is only looked at: nothing is recorded, and the pull request need not be merged."""
     if pull_request is None:
-        return find_target(context, None, commit)
+        return _everything(context, commit)
     pull = context.forge.pull_request(pull_request)
     context.mirror.fetch()
     head = pull.merge_sha if pull.merged and pull.merge_sha else pull.head_sha
     base = find_commit(context.mirror.path, f"{head}^") if head == pull.merge_sha else pull.base_sha
-    return Target(commit=head, base=base, submission=submission_of(context, pull_request))
+    return _target(context, pull_request, base, head, head, submission_of(context, pull_request))
+
+
+def _everything(context: Context, commit: str) -> Target:
+    if context.private:
+        raise NoPullRequestError(
+            "expected the number of a pull request of the private repository, found none",
+            remedy="Name one: what is private is scored for one owner at a time.",
+        )
+    head = commit or context.forge.default_branch()[1]
+    context.mirror.fetch()
+    return Target(commit=head, base=None, submission=None)
+
+
+def _target(context: Context, pull_request: int, base: str, commit: str, at: str, submission: int | None) -> Target:
+    """What changed between two commits, to be scored at a third."""
+    library = library_head(context)
+    context.mirror.fetch()
+    plugins = frozenset(analyse_changes(context.mirror.path, base, commit, context.library).plugins)
+    whole = whole_library(context, at, pull_request, base=library, plugins=plugins)
+    return Target(whole, base, submission, plugins)
 
 
 def make_plan(context: Context, target: Target) -> Plan:
@@ -165,8 +200,20 @@ def make_plan(context: Context, target: Target) -> Plan:
     code = read_code(context, target.commit)
     with context.database.session() as session:
         existing = read_existing(session)
-        private = find_private_models(context, session)
-    return plan_pairs(code, changed=_changed(context, target, code), existing=existing, private_models=private)
+        private = find_private_models(context, session, target.submission if context.private else None)
+    return plan_pairs(code, changed=_changed(target, code), existing=existing, private_models=private)
+
+
+def missing_pairs(context: Context, pull_request: int) -> int:
+    """How many pairs a merged pull request of the private repository calls for now that have no outcome yet."""
+    context.mirror.fetch()
+    with context.database.session() as session:
+        life = life_of_pull_request(session, context.home, pull_request)
+        if life is None or life.merge_sha is None or life.base_sha is None:
+            return 0
+        base, merge, submission = life.base_sha, life.merge_sha, life.submission_id
+    head = context.forge.default_branch()[1]
+    return len(make_plan(context, _target(context, pull_request, base, merge, head, submission)).pairs)
 
 
 def read_code(context: Context, commit: str) -> LibraryCode:
@@ -174,10 +221,18 @@ def read_code(context: Context, commit: str) -> LibraryCode:
     return read_library_code(GitTree(context.mirror.path, commit), context.library, commit)
 
 
-def find_private_models(context: Context, session: Session) -> set[str]:
-    """The models that are scored for their owners alone, those that have no row yet among them."""
-    return private_models(session, context.deployment.library.domain) | {
-        name for life in _lives(context, session) if not life.public for name in life.identifiers.get("models", ())
+def find_private_models(context: Context, session: Session, submission: int | None = None) -> set[str]:
+    """The models that are scored for their owners alone, those that have no row yet among them.
+
+    :param submission: whose submitter's own models are not meant: they meet his private benchmarks
+    """
+    asked_by = session.get(Submission, submission) if submission is not None else None
+    owner = asked_by.submitter_id if asked_by else None
+    return private_models(session, context.deployment.library.domain, but_of=owner) | {
+        name
+        for life in _lives(context, session)
+        if not life.public and life.state != State.PUBLISHED and life.submission.submitter_id != owner
+        for name in life.identifiers.get("models", ())
     }
 
 
@@ -264,6 +319,9 @@ def record_all(
     :param metadata: what models and benchmarks say of themselves, to be stored with them
     """
     code = read_code(context, commit)
+    if context.private:
+        commit, private = layers(context.mirror.path, commit)
+        code = replace(code, commit=commit, private_commit=private)
     locks = {outcome.environment_digest for outcome in outcomes.values() if outcome.environment_digest}
     with context.database.lock(RECORDING_LOCK), context.database.session() as session:
         record_locks(session, context.deployment.shared, locks)
@@ -280,12 +338,15 @@ def conclude(context: Context, target: Target, plan: Plan, report: ScoringReport
     :raises ScoringDelayedError: where pairs failed for no reason of their own: a later run tries these again
     """
     late = delay_of(report)
-    rows: list[ScoreProvenance] = []
+    shown: list[ScoreProvenance] = []
     pull_request = None
     if target.submission is not None:
         with context.database.session() as session:
             life = find_life(session, target.submission, lock=True)
             pull_request, rows = life.pull_request, _rows(session, plan)
+            everybody = Viewer(is_staff=True) if context.private else PUBLIC
+            shown = _seen_by(context, session, rows, everybody)
+            rows = _seen_by(context, session, rows, Viewer(user_id=life.submission.submitter_id))
             if late is not None:
                 note(session, life, late, key=f"scoring:{context.run_id}", run_id=context.run_id)
                 delayed = Delayed(**mail.about(life), step="computing its scores", reason=late.message)
@@ -295,8 +356,8 @@ def conclude(context: Context, target: Target, plan: Plan, report: ScoringReport
     delivered = mail.deliver(context)
     if late is not None:
         raise late
-    if rows and pull_request is not None:
-        context.forge.comment(pull_request, key=SCORES_COMMENT, body=_comment(rows))
+    if shown and pull_request is not None:
+        context.forge.comment(pull_request, key=SCORES_COMMENT, body=_comment(shown))
     return delivered
 
 
@@ -324,6 +385,15 @@ def _rows(session: Session, plan: Plan) -> list[ScoreProvenance]:
     identities = [pair.identity for pair in (*plan.pairs, *plan.known)]
     query = select(ScoreProvenance).where(ScoreProvenance.identity.in_(identities))
     return list(session.scalars(query.order_by(ScoreProvenance.benchmark, ScoreProvenance.model)))
+
+
+def _seen_by(context: Context, session: Session, rows: list[ScoreProvenance], viewer: Viewer) -> list[ScoreProvenance]:
+    """Those of the scores that somebody may see; a comment on a pull request is seen by everybody who sees its repository."""
+    domain = context.deployment.library.domain
+    models = set(session.scalars(select(Model.name).where(Model.domain == domain, ~viewer.sees_model())))
+    hidden = select(BenchmarkType.identifier).where(BenchmarkType.domain == domain, ~viewer.sees_benchmark())
+    benchmarks = set(session.scalars(hidden))
+    return [row for row in rows if row.model not in models and row.benchmark not in benchmarks]
 
 
 def _conclude(
@@ -385,7 +455,7 @@ def _as_error(row: ScoreProvenance) -> OpsError:
 def _metadata(context: Context, target: Target, plan: Plan, code: LibraryCode) -> Metadata:
     """Of all that changed, and of all that the plan scores: its rows may have had to wait for a score."""
     catalogue = code.catalogue
-    changed = _changed(context, target, code)
+    changed = _changed(target, code)
     pairs = (*plan.pairs, *plan.known)
     models = catalogue.models.keys() & {*changed.models, *(pair.model for pair in pairs)}
     benchmarks = catalogue.benchmarks.keys() & {*changed.benchmarks, *(pair.benchmark for pair in pairs)}
@@ -396,11 +466,10 @@ def _metadata(context: Context, target: Target, plan: Plan, code: LibraryCode) -
     return read_metadata(GitTree(context.mirror.path, target.commit), catalogue, plugins)
 
 
-def _changed(context: Context, target: Target, code: LibraryCode) -> ChangedPlugins:
-    if target.base is None:
+def _changed(target: Target, code: LibraryCode) -> ChangedPlugins:
+    if target.plugins is None:
         return ChangedPlugins(everything=True)
-    catalogue = code.catalogue
-    plugins = set(analyse_changes(context.mirror.path, target.base, target.commit, context.library).plugins)
+    catalogue, plugins = code.catalogue, target.plugins
     return ChangedPlugins(
         models=frozenset(model for model in catalogue.models if catalogue.plugin_of_model(model) in plugins),
         benchmarks=frozenset(
@@ -410,11 +479,13 @@ def _changed(context: Context, target: Target, code: LibraryCode) -> ChangedPlug
 
 
 def _lives(context: Context, session: Session) -> list[SubmissionLife]:
-    return list(session.scalars(select(SubmissionLife).where(SubmissionLife.library == context.library)))
+    return list(session.scalars(select(SubmissionLife).where(SubmissionLife.library.in_(context.homes))))
 
 
 def _origins(context: Context, session: Session) -> Origins:
-    merged = [life for life in _lives(context, session) if life.merge_sha is not None]
+    # What was published is the public submission's: its benchmarks are for everybody to see.
+    lives = [life for life in _lives(context, session) if life.state != State.PUBLISHED]
+    merged = [life for life in lives if life.merge_sha is not None]
     # Who changes somebody's plugin does not become its owner: of several the first counts.
     merged.sort(key=lambda life: life.submission_id, reverse=True)
     return Origins(

@@ -11,7 +11,7 @@ from brainscore_ops.forge.embedded.reviews import reviews_of, standing_reviews
 
 if TYPE_CHECKING:
     from brainscore_ops.forge.embedded.git import GitRepository
-    from brainscore_ops.forge.embedded.records import Account, Pull, RepositoryRecord
+    from brainscore_ops.forge.embedded.records import Account, Pull, RepositoryRecord, Visitor
     from brainscore_ops.forge.embedded.store import Store
 
 ROLES = ("none", "read", "triage", "write", "maintain", "admin")
@@ -48,6 +48,13 @@ def given_role(store: Store, repository: RepositoryRecord, account: Account) -> 
 def role_of(store: Store, repository: RepositoryRecord, account: Account) -> str:
     """The role of an account: what everybody has, where it was given none."""
     return given_role(store, repository, account) or ("none" if repository.private else "read")
+
+
+def may_read(store: Store, repository: RepositoryRecord, visitor: Visitor | None) -> bool:
+    """Whether somebody may know of a repository: of a private one only who was given a role there, with a token for it."""
+    if not repository.private:
+        return True
+    return visitor is not None and visitor.may("repo") and role_of(store, repository, visitor.account) != "none"
 
 
 def may_push(store: Store, repository: RepositoryRecord, account: Account) -> bool:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from brainscore_ops.forge.embedded.access import may_push
+from brainscore_ops.forge.embedded.access import may_push, may_read
 from brainscore_ops.forge.embedded.documents import Documents
 from brainscore_ops.forge.embedded.pulls import refresh
 
@@ -96,8 +96,7 @@ class Request:
         :param push: whether, with a scope, the visitor must also be one who may push
         """
         record = self.store.repository(f"{self.parameters['owner']}/{self.parameters['repo']}")
-        readable = record and (not record.private or (self.visitor and self.visitor.may("repo")))
-        if record is None or not readable:
+        if record is None or not may_read(self.store, record, self.visitor):
             raise not_found()
         if scope:
             account = self.account(scope)

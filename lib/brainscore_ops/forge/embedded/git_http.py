@@ -15,7 +15,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler, stream_request_body
 
-from brainscore_ops.forge.embedded.access import may_push, protections
+from brainscore_ops.forge.embedded.access import may_push, may_read, protections
 from brainscore_ops.forge.embedded.api_http import read_token
 from brainscore_ops.forge.embedded.pulls import refresh
 from brainscore_ops.forge.embedded.webhooks import announce_pushes
@@ -126,7 +126,7 @@ class GitHandler(RequestHandler):
         token = read_token(self.request)
         visitor = self.store.visitor(token) if token else None
         record = self.store.repository(full_name)
-        status = _refusal(record, visitor, service, has_token=bool(token))
+        status = _refusal(self.store, record, visitor, service, has_token=bool(token))
         pushes = service == "git-receive-pack"
         if status is None and pushes and record and visitor and not may_push(self.store, record, visitor.account):
             status = HTTPStatus.FORBIDDEN
@@ -203,7 +203,7 @@ class GitHandler(RequestHandler):
 
 
 def _refusal(
-    record: RepositoryRecord | None, visitor: Visitor | None, service: str, *, has_token: bool
+    store: Store, record: RepositoryRecord | None, visitor: Visitor | None, service: str, *, has_token: bool
 ) -> HTTPStatus | None:
     if has_token and visitor is None:
         return HTTPStatus.UNAUTHORIZED
@@ -213,6 +213,6 @@ def _refusal(
         return None
     if visitor is None:
         return HTTPStatus.UNAUTHORIZED  # whether the repository exists is not a stranger's business
-    if record is None or (record.private and not visitor.may("repo")):
+    if record is None or not may_read(store, record, visitor):
         return HTTPStatus.NOT_FOUND
     return None if service == "git-upload-pack" or visitor.may("repo") else HTTPStatus.FORBIDDEN

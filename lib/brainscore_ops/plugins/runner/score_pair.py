@@ -7,17 +7,14 @@ reads it treats it as hostile, because the plugins run in this very process.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import math
 import os
-import platform
 import resource
 import sys
 import time
 import traceback
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +53,7 @@ def main() -> int:
     timings["total_seconds"] = time.monotonic() - began
     document["timings"] = timings
     document["peak_memory_bytes"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    document["python"] = platform.python_version()
+    document["python"] = sys.version.split()[0]
     document["packages"] = installed_packages()
     write(folder, document)
     say("failed" if document["failure"] else f"score {document['score']['value']:.6g}")
@@ -135,6 +132,8 @@ def save_raw(score: Any, folder: Path) -> dict[str, Any] | None:
     if not arrays:
         return None
 
+    import hashlib
+
     try:
         import numpy as np
     except ImportError:
@@ -170,11 +169,22 @@ def describe(error: BaseException) -> dict[str, str]:
 
 
 def installed_packages() -> dict[str, str]:
-    packages = {}
-    for distribution in distributions():
-        name = distribution.metadata["Name"]
-        if name:
-            packages[str(name)] = str(distribution.version)
+    """Name and version of each package that is installed, as the head of its metadata says them.
+
+    ``importlib.metadata`` knows more forms than what uv and conda install, and takes longer to load than many a model.
+    """
+    packages: dict[str, str] = {}
+    for place in sys.path:
+        for path in sorted(Path(place).glob("*.dist-info/METADATA")):
+            said: dict[str, str] = {}
+            with path.open(encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    if not line.strip():
+                        break
+                    key, _, value = line.partition(":")
+                    said.setdefault(key, value.strip())
+            if "Name" in said and "Version" in said:
+                packages.setdefault(said["Name"], said["Version"])
     return dict(sorted(packages.items()))
 
 

@@ -1,0 +1,181 @@
+"""Private submissions: proposed to the private repository, laid over the public library to be tested and scored, published."""
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+
+from brainscore_ops.database.brainscore_tables import BenchmarkType, Model
+from brainscore_ops.database.ops_tables import ScoreProvenance
+from brainscore_ops.plugins.archive import ArchiveRefusedError
+from brainscore_ops.plugins.catalogue import read_catalogue
+from brainscore_ops.plugins.layout import PluginKey
+from brainscore_ops.plugins.overlay import overlay
+from brainscore_ops.plugins.tree import GitTree
+from brainscore_ops.submissions import merging, plugin_tests, proposal, publication, scoring_request
+from brainscore_ops.submissions.context import Context, NoPrivateRepositoryError, PrivateElsewhereError
+from brainscore_ops.submissions.life import find_life, timeline
+from brainscore_ops.submissions.pull_requests import follow
+
+from .conftest import ADA, BOB, House, benchmark_files, model_files, outcome, planned, record, rows
+
+
+@pytest.fixture(scope="session")
+def private(house):
+    """The same house, with its private repository at hand."""
+    return house.at_private()
+
+
+def test_its_code_is_in_the_private_repository_alone(house, private):
+    submission = house.accept(model_files("hidden_one"), ADA, public=False)
+    before = house.main()
+    number = private.propose(submission)
+    private.pass_tests(number)
+    merged = private.merge(number)
+    assert house.main() == before
+    assert merged.merge_sha == private.main()
+    files = private.files(merged.merge_sha)
+    assert "brainscore_example/models/hidden_one/__init__.py" in files
+    assert not [path for path in files if "word_length" in path]
+    assert timeline(house.context.database, submission).state == "merged"
+
+
+def test_it_is_tested_with_the_public_library_and_what_else_is_its_owners(house, private):
+    private.merged(model_files("adas_other"), ADA, public=False)
+    private.merged(model_files("bobs_own"), BOB, public=False)
+    candidate = plugin_tests.find_candidate(
+        private.context, private.proposed(model_files("adas_next"), ADA, public=False)
+    )
+    checkout = private.context.checkout(candidate.result_sha) / "brainscore_example/models"
+    found = {path.name for path in checkout.iterdir() if path.is_dir()}
+    assert {"adas_other", "adas_next", "word_length"} <= found
+    assert "bobs_own" not in found
+    assert candidate.plugins == (PluginKey("models", "adas_next"),)
+
+
+def test_it_is_scored_on_public_benchmarks_for_its_owner(house, private):
+    number = private.merged(model_files("scored_alone"), BOB, public=False)
+    submission = record(private, number, outcome)
+    assert timeline(house.context.database, submission).state == "scored"
+    [row] = rows(house, ScoreProvenance, model="scored_alone", benchmark="Scott2019.concreteness-ridge")
+    assert row.library_commit == house.main()
+    assert row.private_commit == private.main()
+    [model] = rows(house, Model, name="scored_alone")
+    assert model.public is False
+    everything = scoring_request.make_plan(house.context, scoring_request.find_target(house.context, None, ""))
+    assert "scored_alone" not in {pair.model for pair in everything.pairs}
+
+
+def test_public_models_meet_a_private_benchmark_for_its_owner(house, private):
+    private.merged(model_files("adas_hidden_model"), ADA, public=False)
+    private.merged(model_files("bobs_hidden_model"), BOB, public=False)
+    number = private.merged(benchmark_files("adas_benchmark", "Hidden2026-adas"), ADA, public=False)
+    _, plan = planned(private, number)
+    models = {pair.model for pair in plan.pairs if pair.benchmark == "Hidden2026-adas"}
+    assert {"word-length", "adas_hidden_model"} <= models
+    assert "bobs_hidden_model" not in models
+    record(private, number, lambda pair: outcome(pair, benchmark_parent="hidden-parent"))
+    kinds = {row.identifier: row.visible for row in rows(house, BenchmarkType)}
+    assert kinds["Hidden2026-adas"] is kinds["hidden-parent"] is False
+
+
+def test_names_are_one_space_and_nobody_is_told_who_has_one(house, private):
+    private.merged(model_files("taken_by_ada"), ADA, public=False)
+    with pytest.raises(ArchiveRefusedError) as refused:
+        house.accept(model_files("taken_by_ada"), BOB)
+    assert {problem.code for problem in refused.value.problems} == {"identifier-exists"}
+    assert "private" not in str(refused.value)
+    pull = house.by_hand({f"brainscore_example/{path}": text for path, text in model_files("taken_by_ada").items()})
+    house.force_green(pull.number)
+    assert {"folders", "identifiers"} <= set(house.unmet(pull.number))
+    with pytest.raises(merging.GateRefusedError) as held:
+        house.merge(pull.number)
+    assert "private" not in str(held.value)
+    assert "submission 1" not in str(held.value)
+
+
+def test_a_private_plugin_never_takes_the_place_of_a_public_one(house, private):
+    with pytest.raises(ArchiveRefusedError):
+        private.accept(model_files("word_length", "another-name"), ADA, public=False)
+    files = {f"brainscore_example/{path}": text for path, text in model_files("word_length", "another-name").items()}
+    pull = private.by_hand(files)
+    with pytest.raises(
+        plugin_tests.PluginTestsFailedError, match="both changed 'brainscore_example/models/word_length'"
+    ):
+        plugin_tests.find_candidate(private.context, pull.number)
+    private.set_status(pull.number)
+    assert "folders" in private.unmet(pull.number)
+    # Also where a maintainer merged it by hand:
+    over = overlay(
+        private.context.mirror.path,
+        house.main(),
+        pull.head_sha,
+        [PluginKey("models", "word_length")],
+        "brainscore_example",
+    )
+    found = read_catalogue(GitTree(private.context.mirror.path, over), "brainscore_example")
+    assert "word-length" in found.models
+    assert "another-name" not in found.models
+
+
+def test_it_becomes_public_by_an_ordinary_pull_request_and_nothing_is_scored_twice(house, private):
+    number = private.merged(model_files("coming_out"), ADA, public=False)
+    submission = record(private, number, outcome)
+    begun = publication.begin(house.context, submission)
+    assert publication.begin(house.context, submission) == begun  # once, whoever asks again
+    assert publication.finish(house.context, begun) == begun  # nothing is removed before it is public
+    pull = house.propose(begun.public_submission)
+    house.pass_tests(pull)
+    assert house.unmet(pull) == []
+    [model] = rows(house, Model, name="coming_out")
+    assert model.public is False
+    house.merge(pull)
+    [model] = rows(house, Model, name="coming_out")
+    assert (model.public, model.submission_id) == (True, begun.public_submission)
+    assert planned(house, pull)[1].pairs == ()
+    assert record(house, pull, outcome) == begun.public_submission
+    assert timeline(house.context.database, begun.public_submission).state == "scored"
+    ended = publication.finish(house.context, publication.begin(house.context, submission))
+    assert ended.removal_sha == private.main()
+    assert not [path for path in private.files(ended.removal_sha) if "coming_out" in path]
+    assert publication.finish(house.context, publication.begin(house.context, submission)) == ended
+    assert house.states(submission)[-3:] == ["publishing", "published", "published"]
+
+
+def test_what_the_public_library_does_not_take_stays_private(house, private):
+    number = private.merged(model_files("turned_down"), ADA, public=False)
+    submission = record(private, number, outcome)
+    begun = publication.begin(house.context, submission)
+    pull = house.propose(begun.public_submission)
+    house.context.forge.close(pull)
+    follow(house.context, house.context.forge.pull_request(pull))
+    assert timeline(house.context.database, submission).state == "scored"
+    again = publication.begin(house.context, submission)
+    assert again.public_submission != begun.public_submission
+
+
+def test_only_what_is_private_and_scored_is_published(house, private):
+    with pytest.raises(publication.NotPublishableError, match="to be private"):
+        publication.begin(house.context, house.accept(model_files("public_before"), ADA))
+    with pytest.raises(publication.NotPublishableError, match="found it accepted"):
+        publication.begin(house.context, house.accept(model_files("too_early"), ADA, public=False))
+
+
+def test_a_deployment_without_a_private_repository_says_so_at_intake(house):
+    library = house.context.deployment.library.model_copy(update={"private_repository": None})
+    deployment = house.context.deployment.model_copy(update={"library": library})
+    context = Context(deployment=deployment, database=house.context.database, run_id=None)
+    with pytest.raises(NoPrivateRepositoryError, match="takes no private submissions"):
+        House(context, house.folder, house.numbers).receive(model_files("nowhere"), public=False)
+
+
+def test_nothing_private_is_worked_on_within_github_actions(house, monkeypatch):
+    submission = house.accept(model_files("not_in_ci"), ADA, public=False)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    fresh = Context(deployment=house.context.deployment, database=house.context.database, run_id=None)
+    with pytest.raises(PrivateElsewhereError):
+        proposal.prepare(fresh, submission)
+
+
+def test_the_database_lets_no_private_code_be_called_public(house):
+    submission = house.accept(model_files("never_public"), ADA, public=False)
+    with pytest.raises(IntegrityError), house.context.database.session() as session:
+        find_life(session, submission).public = True

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
@@ -197,6 +197,7 @@ trees = st.recursive(
 ).filter(bool)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees, st.data())
 def test_a_mean_lies_between_nothing_and_the_best_and_is_missing_only_without_a_score(shape, drawn) -> None:
     names = iter(range(10**6))

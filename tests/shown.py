@@ -50,7 +50,11 @@ def check_record(path: Path) -> int:
 
     :returns: how many things it shows
     """
-    notebook = nbformat.read(path, as_version=4)
+    return check_notebook(nbformat.read(path, as_version=4), path.name)
+
+
+def check_notebook(notebook: nbformat.NotebookNode, name: str) -> int:
+    """The same of a notebook that was executed."""
     count = 0
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
@@ -58,7 +62,7 @@ def check_record(path: Path) -> int:
                 continue
             if any(name in output.metadata for name in _SHOWN_BY_LIBRARIES):
                 continue
-            where = f"{path.name}, {cell.metadata.get('tags')}"
+            where = f"{name}, {cell.metadata.get('tags')}"
             assert {"text/html", "text/plain"} <= set(output.data) or "image/svg+xml" in output.data, (
                 where,
                 dict(output.data),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.shown import Elements
 
@@ -66,6 +66,7 @@ def test_only_addresses_of_the_web_are_links(url):
     assert 'href="https://example.org/?a=1&amp;b=2"' in Link("https://example.org/?a=1&b=2").html
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.lists(st.text() | st.just(HOSTILE), min_size=2, max_size=2), max_size=4), st.text() | st.just(HOSTILE)
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _TABLE = "border-collapse:collapse;font:13px/1.45 system-ui,sans-serif;margin:4px 0"
 _CELL = "padding:3px 12px 3px 0;text-align:left;vertical-align:top;border-bottom:1px solid #8883"
 _HEAD = _CELL + ";font-weight:600;border-bottom:1px solid #888a"
-_FIGURES = ";text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap"
+_FIGURES = ";text-align:right;font-variant-numeric:tabular-nums"
 _MONOSPACE = "font:12px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace"
 _NUMBER = re.compile(r"[+\-−]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?( ± \d+(\.\d+)?)?( ?(s|ms|%|h|MB|MiB|GiB|bytes))?|–")
 _FOLDED_LINES = 12
@@ -152,6 +152,8 @@ class Table:
         )
 
     def _is_of_numbers(self, column: int) -> bool:
+        if any(isinstance(row[column], Cell) for row in self._cells if column < len(row)):
+            return False
         texts = [row[column] for row in self.rows if column < len(row) and row[column]]
         return bool(texts) and all(_NUMBER.fullmatch(text) for text in texts)
 
@@ -159,7 +161,8 @@ class Table:
         html = cell.html if isinstance(cell, Cell) else _folded(_text(cell))
         if index == 0 and not self.columns:
             return f'<th style="{_CELL};font-weight:600" scope="row">{html}</th>'
-        return f'<td style="{_CELL}{_FIGURES if index < len(figures) and figures[index] else ""}">{html}</td>'
+        style = f"{_FIGURES};white-space:nowrap" if index < len(figures) and figures[index] else ""
+        return f'<td style="{_CELL}{style}">{html}</td>'
 
     def __str__(self) -> str:
         lines = [self.columns, *self.rows] if self.columns else self.rows

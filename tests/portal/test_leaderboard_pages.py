@@ -8,11 +8,15 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
+from pandas.testing import assert_frame_equal
 from tests.portal.visitors import Portal, Visitor
 from tests.scores.conftest import World
 
+from brainscore_ops import scores
 from brainscore_ops.database.brainscore_tables import Model
 from brainscore_ops.portal.boards import GRACE_SECONDS
+from brainscore_ops.scores.score_data import ScoreData
+from brainscore_ops.scores.sources.database import DatabaseSource
 
 
 @pytest.fixture(scope="module")
@@ -199,3 +203,11 @@ def test_hostile_addresses_are_answered_in_words(world: World, portal: Portal) -
         assert portal.visitor().get(address).status_code == 200, address
     for address in ("/?parent=nothing", "/models/..%2f..%2fetc", "/models/%00", "/benchmarks/%ff"):
         assert portal.visitor().get(address).status_code in {400, 404}, address
+
+
+def test_the_api_gives_the_data_frames_that_the_database_gives(portal: Portal, world: World) -> None:
+    from_database = ScoreData(DatabaseSource(portal.database, world.domain, "the portal's database"))
+    from_api = scores.connect(portal.url)
+    for call in ("table", "matrix", "averages", "history", "runs", "canaries", "benchmarks", "models"):
+        assert_frame_equal(getattr(from_api, call)(), getattr(from_database, call)(), check_exact=True)
+    assert len(from_api.models()) >= 60

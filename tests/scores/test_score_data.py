@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import functools
 import http.server
+import json
+import math
 import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal
 
 from brainscore_ops import scores
 from brainscore_ops.errors import OpsError
-from brainscore_ops.scores.benchmark_tree import RULE, Benchmark, Node, tree_means
+from brainscore_ops.scores.benchmark_tree import RULE, Benchmark, Node, leaf_weights, tree_means
 from brainscore_ops.scores.columns import SCHEMAS
 from brainscore_ops.scores.errors import (
     BadPublishedDataError,
@@ -73,7 +75,35 @@ def address(tmp_path: Path) -> Iterator[str]:
         thread.join()
 
 
+def test_long_lists_of_an_api_are_read_page_by_page(data: ScoreData, tmp_path: Path, address: str) -> None:
+    """An API as the website's, whose pages hold one item each, in an order of their own."""
+    kept = data.save(tmp_path / "kept")
+    api = tmp_path / "site" / "api" / "v1"
+    api.mkdir(parents=True)
+    for file in kept.glob("*.parquet"):
+        (api / file.name).write_bytes(file.read_bytes())
+    (api / "site").write_bytes((kept / "site.json").read_bytes())
+    for name in ("benchmarks", "models"):
+        _Quiet.pages[f"/api/v1/{name}"] = json.loads((kept / f"{name}.json").read_text())[::-1]
+    found = scores.connect(address)
+    for call in ("benchmarks", "models", "averages"):
+        assert_frame_equal(getattr(found, call)(), getattr(data, call)(), check_exact=True)
+
+
 class _Quiet(http.server.SimpleHTTPRequestHandler):
+    pages: ClassVar[dict[str, list[object]]] = {}
+
+    def do_GET(self) -> None:
+        path, _, query = self.path.partition("?")
+        if path not in self.pages:
+            return super().do_GET()
+        items, place = self.pages[path], int(query.removeprefix("page=") or 0)
+        following = f"https://elsewhere.example.org{path}?page={place + 1}" if place + 1 < len(items) else None
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"items": items[place : place + 1], "next": following}).encode())
+        return None
+
     def log_message(self, *args: object) -> None:
         pass
 
@@ -167,6 +197,7 @@ trees = st.recursive(
 ).filter(bool)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(trees, st.data())
 def test_a_mean_lies_between_nothing_and_the_best_and_is_missing_only_without_a_score(shape, drawn) -> None:
     names = iter(range(10**6))
@@ -177,11 +208,17 @@ def test_a_mean_lies_between_nothing_and_the_best_and_is_missing_only_without_a_
 
     tree = tuple(map(build, shape))
     leaves = [node.identifier for node in _leaves(tree)]
-    values = {name: drawn.draw(st.none() | st.floats(0, 1)) for name in leaves if drawn.draw(st.booleans())}
-    scored = [value for value in values.values() if value is not None]
-    for mean in tree_means(tree, values).values():
-        assert mean is None or 0 <= mean <= max(scored) + 1e-12
-    assert (tree_means(tree, values)[()] is None) == (not scored)
+    scores_of = {name: drawn.draw(st.none() | st.floats(0, 1)) for name in leaves if drawn.draw(st.booleans())}
+    matrix = pd.DataFrame([scores_of], ["model"], dtype="float64")
+    known = matrix.max(axis=1).iloc[0]
+    means = {path: of_models[0] for path, of_models in tree_means(tree, matrix).items()}
+    for mean in means.values():
+        assert math.isnan(mean) or 0 <= mean <= known + 1e-12
+    assert math.isnan(means[()]) == math.isnan(known)
+    weights = leaf_weights(tree)
+    assert sum(weights.values()) == pytest.approx(1)
+    if not math.isnan(known):
+        assert means[()] == pytest.approx(sum(weights[name] * (value or 0) for name, value in scores_of.items()))
 
 
 def _leaves(nodes: tuple[Node, ...]) -> Iterator[Node]:

@@ -264,11 +264,13 @@ def print_result(console: Console, result: RunResult) -> None:
 
 def print_error(error: dict[str, Any]) -> None:
     """Print what ended a run: message, problems, remedy, last lines."""
+    from brainscore_ops.runbooks.history import LAST_LINES
+
     lines = [f"{error['type']} [{error['code']}]: {error['message']}"]
     for problem in error["problems"]:
         place = f"{problem['where']}: " if problem["where"] else ""
         lines.append(f"  - {place}{problem['message']} {problem['remedy']}".rstrip())
-    lines += [f"  | {line}" for line in error["log"].splitlines()[-15:]]
+    lines += [f"  | {line}" for line in error["log"].splitlines()[-LAST_LINES:]]
     if error["remedy"]:
         lines.append(f"what to do: {error['remedy']}")
     click.echo(printable("\n".join(lines)))

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from brainscore_ops.database.ops_tables import Run
+from brainscore_ops.display import Badge, Code, Shown, Table
 from brainscore_ops.errors import UsageError
 from brainscore_ops.runbooks.ledger import entry_of, mark_lost
 from brainscore_ops.runbooks.records import RecordChangedError, read_record
 from brainscore_ops.runbooks.runs import RunKind
 from brainscore_ops.runbooks.scraps import read_scraps
 from brainscore_ops.runbooks.states import RunState
+from brainscore_ops.runbooks.timings import StepTimings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 LAST = "last"
 LAST_FAILED = "last-failed"
+LAST_LINES = 15
+"""Of a log, where a run is shown; its record has the rest."""
 
 
 class UnknownRunError(UsageError):
@@ -34,7 +38,7 @@ class UnknownRunError(UsageError):
 
 
 @dataclass(frozen=True)
-class ShownRun:
+class ShownRun(Shown):
     """A run with what its record says."""
 
     entry: RunEntry
@@ -45,6 +49,36 @@ class ShownRun:
     """What is wrong with the record; nothing where it is as its run left it."""
     continued_by: tuple[str, ...] = ()
     """The ids of the runs that went on from it, the oldest first."""
+
+    def table(self) -> Table:
+        entry, error = self.entry, self.entry.error or {}
+        last_lines = "\n".join((error.get("log") or "").splitlines()[-LAST_LINES:])
+        return Table(
+            entry.id,
+            [
+                (
+                    "state",
+                    Badge(str(entry.state), "" if entry.state in (RunState.SUCCEEDED, RunState.RUNNING) else "bad"),
+                ),
+                ("started", f"{entry.started_at:%Y-%m-%d %H:%M:%S} UTC, by {entry.triggered_by} on {entry.host}"),
+                ("took", None if entry.seconds is None else f"{entry.seconds:.1f} s"),
+                ("parameters", "\n".join(f"{name}: {value!r}" for name, value in entry.parameters.items())),
+                ("failed at", entry.failing_step),
+                ("because", error.get("message")),
+                ("what to do", error.get("remedy")),
+                ("last lines", last_lines),
+                ("code", Code(entry.code_version)),
+                ("record", self.record_problem or Code(str(self.record))),
+            ],
+        )
+
+    @property
+    def timings(self) -> StepTimings:
+        """How long its steps took."""
+        return StepTimings(self.steps)
+
+    def _repr_html_(self) -> str:
+        return self.table()._repr_html_() + (self.timings._repr_html_() if self.steps else "")
 
     def as_dict(self) -> dict[str, Any]:
         """The run as a JSON document."""

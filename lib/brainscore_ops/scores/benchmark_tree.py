@@ -6,10 +6,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     import pandas as pd
+    from numpy.typing import NDArray
 
 RULE = (
     "The average of a model is the mean over the groups of benchmarks at the top; the mean of a group is that over the "
@@ -66,20 +69,35 @@ def walk(nodes: Iterable[Node], path: tuple[str, ...] = ()) -> Iterator[tuple[tu
         yield from walk(node.children, (*path, node.identifier))
 
 
-def tree_means(nodes: tuple[Node, ...], values: Mapping[str, float | None]) -> dict[tuple[str, ...], float | None]:
-    """The means of a model by :data:`RULE`: path of a parent → its mean; the empty path is the average.
+def mean_below(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The means of models over what is right below a parent, by :data:`RULE`: the one place where it is computed.
 
-    :param values: benchmark → score, or None where it failed; what is not in it has not been scored yet
+    :param values: models × benchmarks and parents; NaN where there is no score
+    :returns: of each model; what is missing counts as 0 where anything is there, and where nothing is, the mean is NaN
     """
-    means: dict[tuple[str, ...], float | None] = {}
+    # In rows that lie in one piece, so that a row's sum is the same to the last bit whoever asks for it.
+    rows = np.ascontiguousarray(values)
+    means = np.nansum(rows, axis=1) / max(rows.shape[1], 1)
+    means[np.isnan(rows).all(axis=1)] = np.nan
+    return np.asarray(means, dtype=np.float64)
 
-    def mean(nodes: tuple[Node, ...], path: tuple[str, ...]) -> float | None:
+
+def tree_means(nodes: tuple[Node, ...], matrix: pd.DataFrame) -> dict[tuple[str, ...], NDArray[np.float64]]:
+    """The means of models up a tree, by :data:`RULE`: path of a parent → its means; the empty path is the average.
+
+    :param matrix: models × benchmarks; a benchmark that is no column of it has not been scored yet
+    """
+    means: dict[tuple[str, ...], NDArray[np.float64]] = {}
+    missing = np.full(len(matrix), np.nan)
+
+    def mean(nodes: tuple[Node, ...], path: tuple[str, ...]) -> NDArray[np.float64]:
         below = [
-            values[node.identifier] if node.identifier in values else mean(node.children, (*path, node.identifier))
+            mean(node.children, (*path, node.identifier))
+            if node.children
+            else (matrix[node.identifier].to_numpy() if node.identifier in matrix else missing)
             for node in nodes
         ]
-        scored = [value for value in below if value is not None]
-        means[path] = sum(scored) / len(below) if scored else None
+        means[path] = mean_below(np.column_stack(below)) if below else missing
         return means[path]
 
     mean(nodes, ())

@@ -22,7 +22,7 @@ from brainscore_ops.database.brainscore_tables import BenchmarkInstance, Benchma
 from brainscore_ops.database.ops_tables import ScoreProvenance, SubmissionLife
 from brainscore_ops.database.viewer import PUBLIC, Viewer
 from brainscore_ops.display import Shown, Table, number, with_error
-from brainscore_ops.scores.benchmark_tree import RULE, Benchmark, Node
+from brainscore_ops.scores.benchmark_tree import RULE, Benchmark, Node, mean_below
 from brainscore_ops.scores.columns import FAILED, SCORED
 from brainscore_ops.scores.score_table import counting_outcomes, read_quickly
 
@@ -336,7 +336,7 @@ def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUB
         found = _outcomes(session, tree, list(facts), domain, viewer)
         failures = _failures_without_column(session, domain, viewer)
     _fill_means(tree, found.values, found.states)
-    averages = _mean(found.values[:, [place for place, node in enumerate(tree) if not node.path]])
+    averages = mean_below(found.values[:, [place for place, node in enumerate(tree) if not node.path]])
     known = list(facts.values())
     scored = (found.states != 0).any(axis=1)
     order = sorted(
@@ -504,15 +504,8 @@ def _fill_means(tree: list[Branch], values: NDArray[np.float64], states: NDArray
     for place in reversed(range(len(tree))):
         children = tree[place].children
         if children:
-            values[:, place] = _mean(values[:, list(children)])
+            values[:, place] = mean_below(values[:, list(children)])
             states[~np.isnan(values[:, place]), place] = STATES.index(SCORED)
-
-
-def _mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """By :data:`RULE`: what is missing counts as 0 where anything is there."""
-    means = np.nansum(values, axis=1) / max(values.shape[1], 1)
-    means[np.isnan(values).all(axis=1)] = np.nan
-    return np.asarray(means, dtype=np.float64)
 
 
 def with_ceiling(benchmark: Benchmark, found: tuple[float, float | None] | None) -> Benchmark:

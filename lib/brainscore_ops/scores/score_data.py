@@ -125,6 +125,7 @@ class ScoreData:
         :param under: of the benchmarks below this parent alone
         :returns: the best first; models without a score at the end
         """
+        import numpy as np
         import pandas as pd
 
         tree = tree_of(self.benchmarks())
@@ -133,16 +134,11 @@ class ScoreData:
             insist_on_names("benchmark", [under], set(self.benchmarks()["benchmark"]))
             tree = next(node.children or (node,) for _, node in walk(tree) if node.identifier == under)
         table = self.table(models=models)
-        values: dict[str, dict[str, float | None]] = {model: {} for model in dict.fromkeys(table["model"])}
-        for model, benchmark, value in zip(table["model"], table["benchmark"], table["value"], strict=True):
-            values[model][benchmark] = None if value != value else float(value)
+        wide = table.pivot_table(index="model", columns="benchmark", values="value", aggfunc="first", dropna=False)
         parents = [(*path, node.identifier) for path, node in walk(tree) if node.children]
-        rows = {}
-        for model, of_model in values.items():
-            means = tree_means(tree, of_model)
-            rows[model] = [means[()], *(means.get(path) for path in parents)]
+        means = tree_means(tree, wide)
         columns = [AVERAGE, *(path[-1] for path in parents)]
-        frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns, dtype="float64").rename_axis("model")
+        frame = pd.DataFrame(np.column_stack([means[path] for path in ((), *parents)]), wide.index, columns)
         # By name, then by average: equal ones stand by their names.
         frame = frame.sort_index().sort_values(AVERAGE, ascending=False, kind="stable")
         return self._described(frame, "averages", under=under)

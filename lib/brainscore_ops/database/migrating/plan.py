@@ -41,6 +41,10 @@ class MigrationPlan(Shown):
         return Table(f"From {self.current or 'nothing'} to {self.target}", rows, ["revision", "", "what for", "SQL"])
 
 
+MOST_LINES = 60
+"""Of SQL that stand in a record unfolded."""
+
+
 @dataclass(frozen=True)
 class Statements(Shown):
     """SQL, to be read."""
@@ -51,7 +55,9 @@ class Statements(Shown):
         return Table("SQL", [[self.sql or "none"]])
 
     def _repr_html_(self) -> str:
-        return f'<pre style="font:12px/1.5 ui-monospace,monospace;margin:4px 0">{escape(self.sql) or "none"}</pre>'
+        sql = f'<pre style="font:12px/1.5 ui-monospace,monospace;margin:4px 0">{escape(self.sql) or "none"}</pre>'
+        lines = self.sql.count("\n") + 1
+        return sql if lines <= MOST_LINES else f"<details><summary>SQL, {lines} lines</summary>{sql}</details>"
 
 
 def make_plan(database: Database, target: str) -> MigrationPlan:

@@ -72,6 +72,7 @@ class Comparison(Shown):
         better = int((significant & (self.frame["difference"] > 0)).sum())
         worse = int((significant & (self.frame["difference"] < 0)).sum())
         tested = int(self.frame["p"].notna().sum())
+        rough = f"With {len(self.frame)} benchmarks the interval is rough, and the signed-rank test can hardly find anything."
         how = f"{_NAMES[self.correction]}, at {1 - self.confidence:.2g}"
         return Table(
             f"{self.first} minus {self.second}",
@@ -83,6 +84,7 @@ class Comparison(Shown):
                 ("Wilcoxon's signed-rank test", "–" if self.wilcoxon_p is None else f"p = {self.wilcoxon_p:.3g}"),
                 ("benchmarks with both", f"{len(self.frame)}: {self.wins} higher, {self.losses} lower"),
                 ("significantly so", f"{better} higher, {worse} lower, of {tested} with errors ({how})"),
+                ("take care", rough if len(self.frame) < ROUGH_BELOW else None),
                 ("left out", f"{len(self.left_out)} benchmarks on which one has no score"),
                 ("assumes", "\n".join(ASSUMPTIONS)),
             ],
@@ -105,6 +107,13 @@ class Comparison(Shown):
         shown = self.frame.assign(significant=self.frame["significant"].map({True: "yes", False: ""}))
         return frame_table("By benchmark, the largest difference first", shown, columns)
 
+    @property
+    def gaps(self) -> Table:
+        """A row a benchmark on which only one has a score."""
+        columns = {"benchmark": ("benchmark", ""), "lacks": ("has no score", ""), "why": ("why", "")}
+        title = "Benchmarks on which only one has a score" if len(self.left_out) else "None was left out"
+        return frame_table(title, self.left_out, columns)
+
     def as_dict(self) -> dict[str, Any]:
         """The comparison in short, as a JSON document."""
         return {
@@ -120,6 +129,8 @@ class Comparison(Shown):
         }
 
 
+ROUGH_BELOW = 10
+"""With fewer benchmarks than this an interval over benchmarks is said to be rough."""
 _NAMES = {"holm": "Holm", "fdr_bh": "Benjamini-Hochberg"}
 
 

@@ -11,7 +11,7 @@ from brainscore_ops.scores.figures.style import BLUE, GREY, ORANGE, PALETTE, RED
 if TYPE_CHECKING:
     from brainscore_ops.scores.analyses.cost import CostReport
 
-MOST_ROWS, MOST_POINTS = 40, 4000
+MOST_ROWS, MOST_POINTS = 40, 2000
 
 
 def node_hours(report: CostReport) -> Figure:

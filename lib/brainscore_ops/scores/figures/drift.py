@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from brainscore_ops.scores.analyses.drift import Drift
 
-MOST_LINES, MOST_POINTS = 7, 5000
+MOST_LINES, MOST_POINTS = 7, 2000
 
 
 def through_time(drift: Drift) -> Figure:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _DPI = 96
-_LEGEND_CHARACTERS, _MOST_TICKS, _LONG = 130, 30, 1e6
+_LEGEND_CHARACTERS, _MOST_TICKS, _LEAST_BARS = 130, 30, 6
 _MOST_SHAPES = 800
 """More points than these are a bitmap within the picture: as shapes they would make it megabytes large."""
 _SYMBOLS = {"circle": "o", "diamond": "D", "square": "s", "x": "x", "line-ns": "|", "line-ew": "_", "triangle-up": "^"}
@@ -129,7 +129,7 @@ def _scatter(axes: Axes, trace: dict[str, Any], layout: dict[str, Any]) -> None:
             axes.annotate(text, (place, height), (4, 3), textcoords="offset points", fontsize=7)
 
 
-def _heatmap(axes: Axes, trace: dict[str, Any], layout: dict[str, Any]) -> None:  # noqa: ARG001 - as above
+def _heatmap(axes: Axes, trace: dict[str, Any], layout: dict[str, Any]) -> None:
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap
 
@@ -139,7 +139,15 @@ def _heatmap(axes: Axes, trace: dict[str, Any], layout: dict[str, Any]) -> None:
     drawn = axes.imshow(
         values, cmap=colors, vmin=trace.get("zmin"), vmax=trace.get("zmax"), aspect="auto", interpolation="nearest"
     )
-    axes.set_xticks(range(len(trace["x"])), trace["x"], rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_xticks(range(len(trace["x"])), trace["x"])
+    if layout["xaxis"].get("tickangle"):
+        axes.set_xticks(
+            range(len(trace["x"])),
+            trace["x"],
+            rotation=-layout["xaxis"]["tickangle"],
+            ha="right",
+            rotation_mode="anchor",
+        )
     axes.set_yticks(range(len(trace["y"])), trace["y"])
     bar = axes.figure.colorbar(drawn, ax=axes, pad=0.01, aspect=30)
     bar.set_label(trace["colorbar"]["title"]["text"])
@@ -154,6 +162,8 @@ _DRAW: dict[str, Callable[[Axes, dict[str, Any], dict[str, Any]], None]] = {
 
 
 def _dress(axes: Axes, document: dict[str, Any]) -> None:
+    from matplotlib.ticker import LogLocator
+
     layout = document["layout"]
     is_map = any(trace["type"] == "heatmap" for trace in document["data"])
     name: Literal["x", "y"]
@@ -162,7 +172,8 @@ def _dress(axes: Axes, document: dict[str, Any]) -> None:
         axis.set_label_text(said["title"]["text"])
         if said.get("type") == "log":
             axes.set(**{f"{name}scale": "log"})
-            axis.set_major_formatter(lambda value, _: f"{value:,g}" if value < _LONG else f"{value:.0e}")
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(lambda value, _: _in_short(value))
             axis.set_minor_formatter(lambda *_: "")
         if "range" in said:
             axes.set(**{f"{name}lim": said["range"]})
@@ -171,6 +182,11 @@ def _dress(axes: Axes, document: dict[str, Any]) -> None:
         if "tickangle" in said and not is_map:
             axis.set_ticks(axis.get_majorticklocs()[:: 1 + len(axis.get_majorticklocs()) // _MOST_TICKS])
             axes.tick_params(axis=name, rotation=-said["tickangle"])
+    bars = [trace for trace in document["data"] if trace["type"] == "bar" and trace.get("orientation") != "h"]
+    if bars:
+        count = max(len(trace["x"]) for trace in bars)
+        spare = max(0.0, (_LEAST_BARS - count) / 2)  # a single bar is no wall
+        axes.set_xlim(-0.6 - spare, count - 0.4 + spare)
     for shape in layout.get("shapes", ()):
         line = {
             "color": shape["line"].get("color", GREY),
@@ -193,6 +209,14 @@ def _dress(axes: Axes, document: dict[str, Any]) -> None:
     else:
         axes.grid(visible=True, color="#eaeef2", linewidth=0.8)
         axes.set_axisbelow(True)
+
+
+def _in_short(value: float) -> str:
+    """A number beside an axis: 2.5, 20 k, 10 M."""
+    for size, unit in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e4, " k")):
+        if value >= size:
+            return f"{value / min(size, 1e3 if unit == ' k' else size):g}{unit}"
+    return f"{value:,g}"
 
 
 def _errors(trace: dict[str, Any], name: str) -> list[float] | list[list[float]] | None:

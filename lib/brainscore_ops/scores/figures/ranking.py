@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from brainscore_ops.scores.analyses.ranking import Ranking
 
 MOST_COLUMNS = 60
+_MOST_UPRIGHT = 4
 
 
 def averages(ranking: Ranking, *, top: int = 30) -> Figure:
@@ -51,6 +52,7 @@ def score_map(ranking: Ranking, *, top: int = 30) -> Figure:
     whole = ranking.matrix.shape[1] <= MOST_COLUMNS or groups.shape[1] == 0
     values = (ranking.matrix if whole else groups).reindex(best)
     values = values.iloc[:, :MOST_COLUMNS]
+    turned = values.shape[1] > _MOST_UPRIGHT  # names that do not fit beside each other
     what = "benchmarks" if whole else "groups of benchmarks"
     return figure(
         [heat(values, "score")],
@@ -58,8 +60,8 @@ def score_map(ranking: Ranking, *, top: int = 30) -> Figure:
             f"Scores, {len(best)} models on {values.shape[1]} {what} (grey: no score)",
             "",
             "",
-            height=rows_height(len(best)) + 110,
-            xaxis={"tickangle": -60},
+            height=rows_height(len(best)) + (110 if turned else 0),
+            xaxis={"tickangle": -60 if turned else 0},
             yaxis={"autorange": "reversed"},
         ),
         f"{int(values.notna().sum().sum())} of {values.size} cells have a score.",
@@ -86,7 +88,7 @@ def size(ranking: Ranking, models: pd.DataFrame) -> Figure:
     return figure(
         [trace],
         layout(
-            f"Size and average ({unknown} models do not say their size)",
+            f"Size and average ({unknown} models have no parameters, or do not say how many)",
             "parameters (count, logarithmic)",
             "average score ± standard error",
             xaxis={"type": "log"},

@@ -109,8 +109,7 @@ def _ceilings(scores: pd.DataFrame) -> dict[str, tuple[float, float | None]]:
 def models_table(session: Session, scores: pd.DataFrame, *, domain: str, viewer: Viewer) -> pd.DataFrame:
     """The models that have an outcome, by name, as a data frame of :data:`~brainscore_ops.scores.columns.MODELS`."""
     facts = model_facts(session, domain, viewer)
-    rows = [
-        {key: value or None for key, value in vars(facts[number]).items()} for number in scores["model_id"].unique()
-    ]
+    known = (vars(facts[number]).items() for number in scores["model_id"].unique())
+    rows = [{name: None if value == "" else value for name, value in items} for items in known]
     table = MODELS.typed(pd.DataFrame.from_records(rows, columns=list(MODELS.dtypes)))
     return table.sort_values("model", ignore_index=True)

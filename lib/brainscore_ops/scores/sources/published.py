@@ -6,7 +6,9 @@ import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
+from brainscore_ops.scores.benchmark_tree import tree_of, walk
 from brainscore_ops.scores.columns import BENCHMARKS, MODELS, SCHEMAS
 from brainscore_ops.scores.errors import (
     BadPublishedDataError,
@@ -88,10 +90,24 @@ class Website:
         return None
 
     def _get(self, base: str, name: str) -> bytes | None:
+        if not base.endswith(API):
+            return self._answer(base, name)
+        # The API knows documents without an ending, and gives long lists in pages.
+        content = self._answer(base, name.removesuffix(".json"))
+        if content is None or not name.endswith(".json") or not _is_json(content):
+            return content
+        page = json.loads(content)
+        items = page.get("items")
+        while items is not None and page.get("next"):
+            # Only what it asks for is taken of the next page's address: who answers stays the same.
+            following = self._answer(base, f"{name.removesuffix('.json')}?{urlsplit(page['next']).query}")
+            page = json.loads(following or b"{}")
+            items += page.get("items", [])
+        return content if items is None else json.dumps(items).encode()
+
+    def _answer(self, base: str, path: str) -> bytes | None:
         import requests
 
-        # The API knows documents without an ending.
-        path = name.removesuffix(".json") if base.endswith(API) else name
         try:
             answer = self._session.get(f"{base}/{path}", timeout=_TIMEOUT_SECONDS)
         except requests.RequestException as error:
@@ -187,11 +203,14 @@ def _records(content: bytes, name: str) -> pd.DataFrame:
     import pandas as pd
 
     documents = json.loads(content)
-    if isinstance(documents, dict):  # the API gives a page with its items
-        documents = documents["items"]
     kind = {"benchmarks": "benchmark", "models": "model"}[name]
     frame = pd.DataFrame.from_records(documents).rename(columns={"identifier": kind})
-    return _checked(frame if len(frame.columns) else SCHEMAS[name].empty(), name)
+    frame = _checked(frame if len(frame.columns) else SCHEMAS[name].empty(), name)
+    if name == "models":
+        return frame.sort_values("model", ignore_index=True)
+    # Parents before what is below them, siblings by their places, whatever order they came in.
+    order = [node.identifier for _, node in walk(tree_of(frame))]
+    return frame.set_index("benchmark").loc[order].reset_index()
 
 
 def _checked(frame: pd.DataFrame, name: str) -> pd.DataFrame:

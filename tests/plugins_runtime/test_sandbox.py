@@ -8,6 +8,7 @@ import platform
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -18,7 +19,10 @@ import pytest
 
 from brainscore_ops.errors import UsageError
 from brainscore_ops.plugins import seccomp, watchdog
+from brainscore_ops.plugins.devices import gpu_devices
 from brainscore_ops.plugins.sandbox import Limits, MiB, Sandbox, SandboxBrokenError, SandboxMissingError, _bubblewrap
+
+from .conftest import Inside
 
 
 def processes_with(argument: str) -> list[int]:
@@ -419,6 +423,36 @@ class TestWhatEndsIt:
     def test_an_exit_code(self, inside):
         outcome = inside("import sys; sys.exit('it is over')")
         assert (outcome.reason, outcome.returncode, outcome.stderr) == ("failed", 1, "it is over\n")
+
+
+class TestDevices:
+    """A device of our own stands for a graphics processor: /dev/full by another name."""
+
+    @pytest.fixture
+    def processor(self, tmp_path) -> Path:
+        folder = tmp_path / "dev"
+        folder.mkdir()
+        path = folder / "nvidia0"
+        os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 7))
+        path.chmod(0o666)
+        (folder / "nvidia1").write_text("no device")
+        return path
+
+    def test_those_of_graphics_processors_are_found(self, processor):
+        assert gpu_devices(processor.parent) == (processor,)
+
+    def test_they_can_be_opened_inside_with_the_variables_that_say_whose_they_are(
+        self, processor, inside, tmp_path, monkeypatch
+    ):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+        code = f"""
+            import os
+            print(os.environ.get("CUDA_VISIBLE_DEVICES"), os.path.exists({str(processor)!r}))
+            print(open({str(processor)!r}, "rb").read(1))
+        """
+        shown = Inside(Sandbox(devices=[processor]), inside.result)(code)
+        assert (shown.reason, shown.stdout) == ("ok", "0 True\nb'\\x00'\n"), shown.log
+        assert inside(code).stdout == "None False\n"
 
 
 class TestNothingStaysBehind:

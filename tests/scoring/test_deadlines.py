@@ -188,6 +188,27 @@ def test_a_controller_that_stays_silent_is_the_end_of_waiting(lay: Lay, slurm: S
     assert (outcome.failure["code"], outcome.failure["fault"]) == ("slurm-unavailable", "infrastructure")
 
 
+def listening(processes: list[psutil.Process]) -> set[str]:
+    """The addresses on which some processes can be reached."""
+    found = [connection for process in processes for connection in process.net_connections()]
+    return {connection.laddr.ip for connection in found if connection.status == psutil.CONN_LISTEN}
+
+
+@pytest.mark.parametrize("cluster", ["local", "slurm"])
+def test_nobody_beyond_the_interface_of_the_settings_can_reach_scheduler_or_workers(lay: Lay, cluster: str):
+    deployment = lay(cluster=cluster)
+    reached: set[str] = set()
+
+    def tell(attempts: list[Attempt]) -> None:
+        if any(attempt.started_at for attempt in attempts):
+            workers = [each for each in psutil.process_iter(["cmdline"]) if "dask_worker" in str(each.info["cmdline"])]
+            reached.update(listening([psutil.Process(), *workers]))
+
+    [outcome] = ways(deployment, tasks(deployment, seconds=2), tell=tell).values()
+    assert outcome.state == "scored"
+    assert reached == {"127.0.0.1"}
+
+
 def test_two_drivers_that_want_the_same_pairs_compute_each_once(lay: Lay):
     deployment = lay(cluster="local", workers=1)
     given = tasks(deployment, count=3, seconds=0.5)

@@ -21,6 +21,7 @@ from typing import IO, TYPE_CHECKING, Literal
 import psutil
 
 from brainscore_ops.errors import Fault, UnavailableError, UsageError
+from brainscore_ops.plugins.devices import gpu_variables
 from brainscore_ops.plugins.files import copy_out
 from brainscore_ops.plugins.output import BoundedOutput, end_of
 from brainscore_ops.plugins.seccomp import seccomp_filter
@@ -151,12 +152,21 @@ class Sandbox:
 
     :param kind: ``bubblewrap``, or ``none`` for no protection: limits hold as far as they can without it
     :param network: whether the network can be reached
+    :param devices: device files that can be opened, besides those that every program needs; then the variables go along that
+        say which graphics processors are ours
     :raises SandboxMissingError: this machine has no usable bubblewrap
     """
 
-    def __init__(self, kind: Literal["bubblewrap", "none"] = "bubblewrap", *, network: bool = False) -> None:
+    def __init__(
+        self,
+        kind: Literal["bubblewrap", "none"] = "bubblewrap",
+        *,
+        network: bool = False,
+        devices: Sequence[Path] = (),
+    ) -> None:
         self.kind = kind
         self.network = network
+        self.devices = tuple(devices)
         if kind == "bubblewrap":
             _bubblewrap()
 
@@ -185,10 +195,12 @@ class Sandbox:
         """
         with ExitStack() as resources:
             if self.kind == "bubblewrap":
-                job = resources.enter_context(_in_bubblewrap(command, readonly, writable, cwd, limits, self.network))
+                job = resources.enter_context(
+                    _in_bubblewrap(command, readonly, writable, cwd, limits, self.network, self.devices)
+                )
             else:
                 job = resources.enter_context(_unprotected(command, writable, cwd, limits))
-            environment = {**job.environment, **environment}
+            environment = {**job.environment, **(gpu_variables() if self.devices else {}), **environment}
             return _Run(job, environment, limits, writable, on_line).to_its_end()
 
 
@@ -217,6 +229,7 @@ def _in_bubblewrap(
     cwd: str,
     limits: Limits,
     network: bool,
+    devices: Sequence[Path],
 ) -> Iterator[_Job]:
     shown = [path for path in map(Path, (*_SYSTEM, *(_NETWORK_FILES if network else ()))) if path.exists()]
     shown += _to_bind(readonly)
@@ -239,6 +252,7 @@ def _in_bubblewrap(
         arguments += ["--proc", "/proc", "--dev", "/dev"]
         for place in (*_MEMORY_FOLDERS, *writable.values()):
             arguments += ["--perms", "1777", "--size", size, "--tmpfs", place]
+        arguments += _dev_binds(devices)
         arguments += ["--file", made(f"plugin:x:{_USER_INSIDE}:{_USER_INSIDE}::{HOME}:/bin/false\n"), "/etc/passwd"]
         arguments += ["--file", made(f"plugin:x:{_USER_INSIDE}:\n"), "/etc/group"]
         arguments += ["--file", made("127.0.0.1 localhost sandbox\n"), "/etc/hosts"]
@@ -254,7 +268,7 @@ def _in_bubblewrap(
             files.callback(os.close, fd)
         arguments += ["--", "/bin/sh", "-c", _WAIT_AT_GATE, "sh", *_limited(command, limits, alone=True)]
         if os.geteuid() == 0:
-            arguments = _as_ordinary_user(arguments, shown)
+            arguments = _as_ordinary_user(arguments, shown, devices)
         variables = _harmless_variables(HOME, _MEMORY_FOLDERS[0])
         yield _Job(arguments, "/", variables, tuple(fds), status_fd, gate_fd, mark=mark, stdin=gate)
 
@@ -276,7 +290,11 @@ def _binds(shown: Sequence[Path]) -> list[str]:
     return arguments
 
 
-def _as_ordinary_user(arguments: Sequence[str], shown: Sequence[Path]) -> list[str]:
+def _dev_binds(devices: Sequence[Path]) -> list[str]:
+    return [argument for path in devices for argument in ("--dev-bind", str(path), str(path))]
+
+
+def _as_ordinary_user(arguments: Sequence[str], shown: Sequence[Path], devices: Sequence[Path]) -> list[str]:
     """The same as another user than root.
 
     That user may have no way to what it needs: folders above may be closed to others. So an outer bubblewrap, with root's
@@ -297,9 +315,10 @@ def _as_ordinary_user(arguments: Sequence[str], shown: Sequence[Path]) -> list[s
         view += ["--cap-add", capability]
     # Bubblewrap builds a sandbox on /tmp, so that the inner one needs one too.
     view += ["--bind", "/proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]  # noqa: S108
-    for parent in sorted({parent for path in sources for parent in path.parents} - {Path("/")}):
+    opened = {parent for path in (*sources, *devices) for parent in path.parents}
+    for parent in sorted(opened - {Path("/"), Path("/dev")}):
         view += ["--perms", "0755", "--dir", str(parent)]
-    view += [*_binds(links), *_binds(sources)]
+    view += [*_binds(links), *_binds(sources), *_dev_binds(devices)]
     # Death is handed on from parent to child as a signal, which the parent must be allowed to send to another user:
     # the outer bubblewrap has given that right away. So a process stands between that has it, and only waits.
     waiting = [_system_program("setsid"), "--fork", "--wait"]

@@ -26,11 +26,14 @@ from brainscore_ops.scoring.worker import work
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from brainscore_ops.errors import OpsError
     from brainscore_ops.settings import Deployment, ResourceClass
 
 JOB_PREFIX = "bso"
 _CLEAR_REFUSALS = 3
 """After so many jobs in a row that SLURM did not take, or that ended before their worker came, no more are submitted."""
+_NOBODY = "127.0.0.1:0"
+"""Where dask's own pages are: it has them without a dashboard, too, for anybody who can reach them and without certificates."""
 _POLL_SECONDS = 2.0
 # A worker waits for processes. Dask would look a hundred times a second at what it does meanwhile.
 _QUIET = (
@@ -76,6 +79,10 @@ class Pool(Protocol):
     @property
     def pending(self) -> int:
         """How many jobs wait in a queue to start."""
+
+    @property
+    def silence(self) -> tuple[float, OpsError] | None:
+        """For how many seconds whoever gives workers has not answered, and what was seen of it; None where it does."""
 
 
 @contextmanager
@@ -157,6 +164,7 @@ class _DaskPool:
 
 class _LocalPool(_DaskPool):
     pending = 0
+    silence = None
 
     def look(self, wanted: int, busy: Collection[str]) -> dict[str, float]:  # noqa: ARG002 - there are those that there are
         return self._seats()
@@ -180,7 +188,8 @@ def _local_pool(deployment: Deployment, workers: int) -> Iterator[_LocalPool]:
             threads_per_worker=1,
             # Threads are enough for workers that start a process for each pair and wait for it.
             processes=False,
-            dashboard_address=None,
+            dashboard_address=_NOBODY,
+            worker_dashboard_address=_NOBODY,
             # Memory is limited where plugin code runs, in its sandbox.
             memory_limit=0,
             local_directory=str(scratch),
@@ -197,6 +206,8 @@ class _SlurmPool(_DaskPool):
         self._name = name
         self._logs = logs
         self._looked = 0.0
+        self._answered = time.monotonic()
+        self._silent: OpsError | None = None
         self._jobs: dict[str, slurm.Job] = {}
         self._numbers: dict[str, str] = {}
         self._came: set[str] = set()
@@ -205,6 +216,10 @@ class _SlurmPool(_DaskPool):
     @property
     def pending(self) -> int:
         return sum(job.is_pending for job in self._jobs.values())
+
+    @property
+    def silence(self) -> tuple[float, OpsError] | None:
+        return (time.monotonic() - self._answered, self._silent) if self._silent else None
 
     def look(self, wanted: int, busy: Collection[str]) -> dict[str, float]:
         seats = self._seats()
@@ -220,15 +235,24 @@ class _SlurmPool(_DaskPool):
             if job.job_id:
                 self._numbers[name] = str(job.job_id)
         if time.monotonic() - self._looked > _POLL_SECONDS:
-            self._looked = time.monotonic()
-            known = slurm.jobs(name_starts=self._name)
-            self._jobs = {number: known[number] for number in set(self._numbers.values()) & known.keys()}
-            self._let_go_of_the_dead(names)
-            if hopeless := next((job for job in self._jobs.values() if job.is_hopeless), None):
-                self._cluster.wanted = 0
-                slurm.cancel([job.number for job in self._jobs.values() if job.is_hopeless])
-                raise slurm.refusal(f"its jobs would wait for ever ({hopeless.reason})", what=self._what)
+            self._ask_slurm(names)
         return seats
+
+    def _ask_slurm(self, there: Collection[str]) -> None:
+        """See how the jobs stand. A controller that does not answer is waited for: workers and scheduler need none."""
+        self._looked = time.monotonic()
+        try:
+            known = slurm.jobs(name_starts=self._name)
+        except slurm.SlurmUnavailableError as error:
+            self._silent = error
+            return
+        self._answered, self._silent = time.monotonic(), None
+        self._jobs = {number: known[number] for number in set(self._numbers.values()) & known.keys()}
+        self._let_go_of_the_dead(there)
+        if hopeless := next((job for job in self._jobs.values() if job.is_hopeless), None):
+            self._cluster.wanted = 0
+            slurm.cancel([job.number for job in self._jobs.values() if job.is_hopeless])
+            raise slurm.refusal(f"its jobs would wait for ever ({hopeless.reason})", what=self._what)
 
     def job_of(self, address: str) -> str | None:
         return self._numbers.get(self._names.get(address, ""))
@@ -281,6 +305,13 @@ class _Security:
 
         self.folder = folder
         self.security = Security.temporary()
+        # Workers read theirs from files. dask-jobqueue would write them too, and remove them when it is collected, long after
+        # their folder is gone.
+        for name in ("tls_ca_file", "tls_worker_key", "tls_worker_cert"):
+            path = folder / name
+            path.touch(mode=0o600)
+            path.write_text(getattr(self.security, name))
+            setattr(self.security, name, str(path))
 
 
 @contextmanager
@@ -322,7 +353,9 @@ def _slurm_pool(
         "death_timeout": str(int(settings.death_timeout_seconds)),
         "local_directory": "${TMPDIR:-/tmp}",
         "python": f"exec {shlex.quote(sys.executable)}",  # no shell between SLURM and the worker
-        "worker_extra_args": ["--no-dashboard", "--memory-limit", "0", "--preload", work.__module__],
+        "worker_extra_args": [
+            *("--no-dashboard", "--dashboard-address", _NOBODY, "--memory-limit", "0", "--preload", work.__module__)
+        ],
         "job_script_prologue": [*workspace_variables(deployment), *_QUIET, *settings.job_script_prologue],
         "job_extra_directives": [
             "--no-requeue",  # we give the pair to another worker, and say so
@@ -331,7 +364,7 @@ def _slurm_pool(
             *offered.sbatch,
         ],
         "interface": settings.interface,
-        "scheduler_options": {"dashboard": False, "dashboard_address": ":0"},
+        "scheduler_options": {"dashboard": False, "dashboard_address": _NOBODY},
         "security": security.security,
         "shared_temp_directory": str(security.folder),
         "silence_logs": logging.CRITICAL,

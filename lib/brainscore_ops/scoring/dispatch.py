@@ -249,6 +249,7 @@ class _Dispatch:
                 pool = pool_of(offered)
                 self._used.add(offered.name)
                 self._serve(pool, offered, trials)
+                self._bear_with(pool, trials)
             except slurm.SlurmUnavailableError as error:
                 self._wait_for_slurm(trials, error)
             except UnavailableError as error:
@@ -256,7 +257,6 @@ class _Dispatch:
 
     def _serve(self, pool: Pool, offered: ResourceClass, trials: Sequence[_Trial]) -> None:
         """Give the waiting pairs of a class to workers, and see what became of the others."""
-        self._slurm_answered = time.monotonic()
         running = [each for each in trials if each.address]
         waiting = [each for each in trials if not each.address and each.task.identity not in self._settling]
         busy = {each.address for each in self._trials.values() if each.address}
@@ -388,8 +388,16 @@ class _Dispatch:
             if not trial.address and trial.task.identity not in self._settling:
                 self._failed(trial, error)
 
-    def _wait_for_slurm(self, trials: Sequence[_Trial], error: OpsError) -> None:
+    def _bear_with(self, pool: Pool, trials: Sequence[_Trial]) -> None:
         """A controller that does not answer for a while is no reason to give anything up; one that is gone is."""
+        silence = pool.silence
+        if silence is None:
+            self._slurm_answered = time.monotonic()
+        elif silence[0] > _SILENCE_SECONDS:
+            self._refuse(trials, silence[1])
+
+    def _wait_for_slurm(self, trials: Sequence[_Trial], error: OpsError) -> None:
+        """The same, where not even a first job could be asked for."""
         if time.monotonic() - self._slurm_answered > _SILENCE_SECONDS:
             self._refuse(trials, error)
         time.sleep(1)

@@ -16,6 +16,7 @@ from pydantic import Field
 from brainscore_ops.display import Shown, Table, with_error
 from brainscore_ops.errors import OpsError
 from brainscore_ops.parameters import RunbookParameters
+from brainscore_ops.plugins.devices import gpu_devices
 from brainscore_ops.plugins.environment import Environment, EnvironmentStore
 from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.library_run import HASH_SEED
@@ -164,7 +165,7 @@ def _compute(
             settings.library.package,
             job.model,
             job.benchmark,
-            sandbox=sandbox_of(settings),
+            sandbox=sandbox_of(settings, offered),
             limits=limits_of(settings, offered, job.ends),
             results=folder,
             threads=offered.cores,
@@ -223,9 +224,13 @@ def forget_outcome(folder: Path) -> None:
     (folder / OUTCOME_FILE).unlink(missing_ok=True)
 
 
-def sandbox_of(deployment: Deployment) -> Sandbox:
-    """The sandbox that a deployment's plugin code runs in."""
-    return Sandbox(deployment.sandbox.kind, network=deployment.sandbox.network)
+def sandbox_of(deployment: Deployment, offered: ResourceClass | None = None) -> Sandbox:
+    """The sandbox that a deployment's plugin code runs in.
+
+    :param offered: the resource class that a pair is computed in: where it has graphics processors, the sandbox shows them
+    """
+    devices = gpu_devices() if offered and offered.gpus else ()
+    return Sandbox(deployment.sandbox.kind, network=deployment.sandbox.network, devices=devices)
 
 
 def node_name() -> str:

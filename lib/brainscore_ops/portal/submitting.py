@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from brainscore_ops.database.brainscore_tables import Model
+from brainscore_ops.database.ops_tables import SubmissionLife
 from brainscore_ops.database.schema import MIGRATION_LOCK
 from brainscore_ops.errors import Fault, OpsError
 from brainscore_ops.portal import quota
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from brainscore_ops.database.connection import Database
-    from brainscore_ops.database.ops_tables import SubmissionLife
     from brainscore_ops.portal.sessions import Person
     from brainscore_ops.settings import Deployment
 

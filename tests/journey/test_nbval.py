@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import pytest
 from nbformat.v4 import new_code_cell
 from sqlalchemy import func, select
 from tests.journey.conftest import ROOT, Demo
@@ -17,12 +18,13 @@ from brainscore_ops.database.ops_tables import Run, SubmissionLife
 from brainscore_ops.runbooks.parameters import check_parameters, load_parameters_model, render_injected_cell
 
 NOTEBOOKS = {path.stem: path for path in sorted((ROOT / "notebooks").rglob("*.ipynb"))}
-WAY = ("intake", "create_pr", "test_plugins", "merge")
-"""In this order; a submission of our own goes this way. All others come after them."""
+WAY = ("snapshot", "intake", "create_pr", "test_plugins", "merge")
+"""In this order: `restore` needs a snapshot, and a submission of our own goes the way of all. All others come after them."""
 ENDS_AT = {"benchmark_version": "step:inspect", "publish_submission": "step:begin"}
 """What the demo has no work for, and where it says so."""
 
 
+@pytest.mark.timeout(900)  # 25 notebooks, each in a kernel of its own
 def test_every_notebook_runs_in_a_plain_kernel(demo: Demo, tmp_path: Path) -> None:
     parameters = _parameters(demo, tmp_path)
     names = [*WAY, *(name for name in NOTEBOOKS if name not in WAY)]
@@ -34,7 +36,7 @@ def test_every_notebook_runs_in_a_plain_kernel(demo: Demo, tmp_path: Path) -> No
         env={**demo.installation.environment, "COLUMNS": "140"},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=800,
     )
     assert done.returncode == 0, done.stdout[-6000:]
 

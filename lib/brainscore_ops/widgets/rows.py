@@ -18,6 +18,9 @@ COLORS = {
 }  # fmt: skip
 
 
+_BUTTONS = "10em"
+
+
 @dataclass(frozen=True)
 class Action:
     """A button of a row."""
@@ -48,17 +51,17 @@ class LiveRows(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
     """
 
     def __init__(self, columns: Sequence[tuple[str, str]], act: Callable[[Action], None]) -> None:
-        self._widths = ["8em", *(width for _, width in columns)]
+        self._widths = ["8em", _BUTTONS, *(width for _, width in columns)]
         self._act = act
         self._rows: dict[str, _ShownRow] = {}
-        names = ["state", *(name for name, _ in columns)]
+        names = ["state", "", *(name for name, _ in columns)]
         self._head = w.HBox([
             w.HTML(f"<b>{escape(name)}</b>", layout=w.Layout(width=width, min_width=width))
             for name, width in zip(names, self._widths, strict=True)
         ])  # fmt: skip
         self._empty = w.HTML("<i>nothing</i>")
         self._children: tuple[w.Widget, ...] = (self._head, self._empty)
-        super().__init__(self._children)
+        super().__init__(self._children, layout=w.Layout(max_height="26em", overflow="auto", display="block"))
 
     def show(self, rows: Sequence[Row]) -> None:
         """Show these rows, in this order."""
@@ -77,11 +80,12 @@ class LiveRows(w.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
 class _ShownRow(w.HBox):  # type: ignore[misc]
     def __init__(self, row: Row, widths: Sequence[str], act: Callable[[Action], None]) -> None:
-        self._cells = [w.HTML(layout=w.Layout(width=width, min_width=width)) for width in widths]
-        self._buttons = w.HBox()
+        state, buttons, *others = (w.Layout(width=width, min_width=width) for width in widths)
+        self._cells = [w.HTML(layout=layout) for layout in (state, *others)]
+        self._buttons = w.HBox(layout=buttons)  # before what may be wider than the window
         self._act = act
         self._shown: Row | None = None
-        super().__init__([*self._cells, self._buttons])
+        super().__init__([self._cells[0], self._buttons, *self._cells[1:]])
         self.update(row)
 
     def update(self, row: Row) -> None:

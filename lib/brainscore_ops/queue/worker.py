@@ -31,7 +31,7 @@ from brainscore_ops.database.schema import require_newest
 from brainscore_ops.errors import OpsError, RefusedError, UnavailableError
 from brainscore_ops.notify.outbox import deliver
 from brainscore_ops.queue.execution import INTERRUPTED, Order
-from brainscore_ops.queue.jobs import TASK, JobState, jobs
+from brainscore_ops.queue.jobs import TASK
 from brainscore_ops.queue.schedule import ask_for_due, read_schedule, remove_old
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ WITH locked AS MATERIALIZED (
 ) """
 _HAND_ON = _LOCKED + "SELECT procrastinate_retry_job_v2(id, now(), NULL, NULL, NULL) FROM locked"  # noqa: S608 - of constants
 _GIVE_UP = _LOCKED + "SELECT procrastinate_finish_job_v1(id, 'failed', false) FROM locked"  # noqa: S608 - as above
+_WORK = """
+SELECT 1 FROM procrastinate_jobs WHERE queue_name = %(queue)s AND (
+    (status = 'todo' AND (scheduled_at IS NULL OR scheduled_at <= now())) OR (status = 'doing' AND worker_id = %(worker)s)
+) LIMIT 1
+"""
 _SAY_WHY = """
 UPDATE job_attempt SET ended_at = now(), reason_code = coalesce(reason_code, 'worker-died'),
     reason = coalesce(reason, 'The worker that carried it out fell silent.')
@@ -256,7 +261,7 @@ class _Work:
         return database.transact(ask)
 
     async def _end_when_idle(self) -> None:
-        while self._running or await self._may_begin():
+        while self._running or await self._has_work():
             await asyncio.sleep(_PAUSE_SECONDS)
         self._end()
 
@@ -303,15 +308,14 @@ class _Work:
         self._suspects = {job.id for job in unknown if job.id is not None}
         return lost
 
-    async def _may_begin(self) -> bool:
-        """Whether a job was begun meanwhile, or waits that could be, now or when another about the same subject has ended."""
-        try:
-            wanted = {JobState.WAITING, JobState.RETRYING}
-            waiting = await asyncio.to_thread(jobs, self._deployment, states=wanted, limit=1000)
-        except UnavailableError:
-            return True  # nobody can tell while the database is away
-        now = datetime.now(UTC)
-        return bool(self._running) or any(job.due_at is None or job.due_at <= now for job in waiting)
+    async def _has_work(self) -> bool:
+        """Whether a job waits that could be begun, now or when another about the same subject has ended, or is ours.
+
+        Both in one look: a job that is handed to us this moment is either the one or the other.
+        """
+        worker_id = self._worker.worker_id if self._worker else None
+        found = await self._connector.execute_query_all_async(_WORK, queue=self._deployment.name, worker=worker_id)
+        return bool(found)
 
     def _told_to_stop(self) -> None:
         if self._stopping:

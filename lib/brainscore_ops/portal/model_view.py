@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -208,7 +209,9 @@ def _commands(model: str, standings: tuple[Standing, ...], library: LibrarySetti
     if not known:
         return ""
     best = max(known, key=lambda each: each.computed_at or "")
-    call = f"print(score(model_identifier={model!r}, benchmark_identifier={best.node.identifier!r}))"
+    # In double quotes, which stand in the shell's single ones as they are.
+    names = f"model_identifier={json.dumps(model)}, benchmark_identifier={json.dumps(best.node.identifier)}"
+    call = f"print(score({names}))"
     return (
         f"git checkout {best.library_commit}  # of {library.repository}\n"
         "pip install .\n"

@@ -25,6 +25,7 @@ from brainscore_ops.database.schema import current_revision, upgrade
 from brainscore_ops.errors import StepFailedError
 from brainscore_ops.forge.client import Person
 from brainscore_ops.forge.embedded.access import set_role
+from brainscore_ops.forge.embedded.oauth import create_oauth_app
 from brainscore_ops.forge.embedded.store import Store
 from brainscore_ops.settings import Deployment, ForgeSecret, resolve_secret
 from brainscore_ops.settings.errors import SecretError
@@ -89,6 +90,20 @@ def _up(deployment: Deployment) -> None:
                 "webhook_secret": _webhook_secret(deployment),
             },
         )
+        if deployment.portal.github is not None:
+            client_id, client_secret = create_oauth_app(forge_store(deployment), "Brain-Score")
+            site = ready["url"].rstrip("/")
+            write_secret(
+                deployment.secrets_file,
+                deployment.portal.github.secret,
+                {
+                    "client_id": client_id,
+                    "client_secret": client_secret,
+                    "authorize_url": f"{site}/login/oauth/authorize",
+                    "token_url": f"{site}/login/oauth/access_token",
+                    "api_url": f"{site}/api/v3",
+                },
+            )
     if "mail" in deployment.embedded:
         ready = _start(deployment, "mail", "brainscore_ops.notify.mailbox", "--folder", mail_folder(deployment))
         write_secret(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -40,7 +42,12 @@ def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
     settings = yaml.safe_load((ROOT / "params" / "local.yaml").read_text())
     settings["mail"]["website"] = url
     settings["archives"] = {"archive_bytes": ARCHIVE_BYTES}
-    settings["portal"] = {"trusted_proxies": ["127.0.0.1"], "quota": QUOTA, "upload_seconds": UPLOAD_SECONDS}
+    settings["portal"] = {
+        "github": {"secret": "local/github-login"},
+        "trusted_proxies": ["127.0.0.1"],
+        "quota": QUOTA,
+        "upload_seconds": UPLOAD_SECONDS,
+    }
     (root / "params" / "local.yaml").write_text(yaml.safe_dump(settings))
     deployment = load_deployment("local", Workspace(root, folder / "state", folder / "outputs"))
     services.up(deployment)
@@ -96,9 +103,12 @@ def wait_for(portal: Portal, seconds: float = 30) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    """A port that nobody has, from below those that systems give to whoever asks for any: it stays free for a while."""
+    while True:
+        number = random.randint(20_000, 32_000)  # noqa: S311 - nobody gains by guessing it
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("127.0.0.1", number))
+            return number
 
 
 @pytest.fixture(scope="session")

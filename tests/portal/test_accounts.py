@@ -15,6 +15,7 @@ from tests.portal.visitors import PASSWORD
 from brainscore_ops.database.account_tables import AccountTicket, ApiToken, PortalSession
 from brainscore_ops.database.brainscore_tables import User
 from brainscore_ops.database.ops_tables import OutboxMessage, now
+from brainscore_ops.portal.sessions import browser_name
 
 
 def django_pbkdf2(password: str, rounds: int = 1000) -> str:
@@ -220,3 +221,19 @@ def test_a_weak_password_is_refused_with_what_is_wrong(portal, password, says):
     answer = member.submit("/account/password", page="/account", **fields)
     assert answer.status_code == 422
     assert says in answer.text
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+        (
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Safari/604.1",
+            "Safari on an iPhone",
+        ),
+        ("python-requests/2.34", "python-requests/2.34"),
+        ("", "A program"),
+    ],
+)
+def test_a_session_is_listed_by_what_its_owner_knows_the_browser_by(said, name):
+    assert browser_name(said) == name

@@ -9,7 +9,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
-from tests.portal.visitors import COMMAND, PASSWORD
+from tests.portal.visitors import COMMAND, PASSWORD, eventually
 
 SHOTS = os.environ.get("BRAINSCORE_OPS_SCREENSHOTS")
 """A folder for pictures of the pages, for whoever wants to look at them."""
@@ -52,7 +52,7 @@ def shoot(page, name: str) -> None:
         page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
 
 
-def test_from_signing_up_to_the_score_and_back_out(portal, page, tmp_path):
+def test_from_signing_up_to_the_score_and_back_out(portal, page):
     address, content = "grace@example.org", model()
 
     # Somebody signs up, and proves by the mail that the address is theirs.
@@ -90,10 +90,8 @@ def test_from_signing_up_to_the_score_and_back_out(portal, page, tmp_path):
     page.wait_for_url("**/submissions/*")
     shoot(page, "accepted")
     assert portal.mail(address, "Received: Counting vowels")
-    archive = tmp_path / "vowels.zip"
-    archive.write_bytes(content)
-    command = [COMMAND, "submit", archive, "--email", address]
-    done = subprocess.run(command, env=portal.environment, capture_output=True, text=True, timeout=280)
+    worker = [COMMAND, "worker", "--drain"]
+    done = subprocess.run(worker, env=portal.environment, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr
     page.get_by_text("Every score is in.").first.wait_for(timeout=20_000)  # the page finds out by itself
     shoot(page, "scored")
@@ -103,11 +101,19 @@ def test_from_signing_up_to_the_score_and_back_out(portal, page, tmp_path):
     shoot(page, "record")
     page.go_back()
 
-    # Its owner hides the scores, and shows them again.
+    # It stands on the leaderboard. Its owner hides the scores from others, and shows them again.
+    stranger, submission = portal.visitor(), page.url
+    assert "vowel-count" in stranger.get("/").text
     page.get_by_role("button", name="Show them to me alone").click()
     page.get_by_text("You and the Brain-Score team alone see the scores now.").wait_for()
+    assert eventually(lambda: "vowel-count" not in stranger.get("/").text, seconds=3)
+    assert stranger.get("/models/vowel-count").status_code == 404
+    page.get_by_role("link", name="Leaderboard", exact=True).click()
+    page.get_by_role("link", name="vowel-count").first.wait_for()
+    page.goto(submission)
     page.get_by_role("button", name="Show them to everybody").click()
     page.get_by_text("Everybody sees the scores now.").wait_for()
+    assert eventually(lambda: "vowel-count" in stranger.get("/").text, seconds=3)
     page.get_by_role("link", name="My submissions").click()
     assert page.get_by_role("row", name=re.compile("Counting vowels")).get_by_text("scored").first.is_visible()
     shoot(page, "my-submissions")
@@ -133,7 +139,7 @@ def test_from_signing_up_to_the_score_and_back_out(portal, page, tmp_path):
     page.goto(portal.link(address, "Choose a new password"))
     page.get_by_label("Password").fill("another password of chance")
     page.get_by_role("button", name="Set the password").click()
-    page.get_by_text("You are signed in").wait_for()
+    page.get_by_text("You are signed in, and your password is set.").wait_for()
 
 
 def test_what_the_team_sees(portal, page):

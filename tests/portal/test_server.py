@@ -15,6 +15,7 @@ from tests.portal.visitors import COMMAND, PASSWORD
 from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.portal.address import Address
 from brainscore_ops.portal.app import routes
+from brainscore_ops.queue.jobs import JobState, cancel, enqueue, find_job, jobs
 
 PATHS_OF_JUPYTER = [
     "/api",
@@ -202,3 +203,17 @@ def test_the_server_takes_little_memory(portal):
     import psutil
 
     assert psutil.Process(portal.process.pid).memory_info().rss < 250e6
+
+
+def test_the_team_cancels_a_job_and_asks_for_it_again(portal):
+    staff, member = portal.member(is_staff=True), portal.member()
+    number = enqueue(portal.deployment, "snapshot", {"if_older_than_days": 3}, by="test")
+    assert member.submit(f"/staff/jobs/{number}/cancel", page="/account").status_code == 404
+    assert "snapshot" in staff.get("/staff").text
+    assert staff.submit(f"/staff/jobs/{number}/cancel", page="/staff").status_code == 303
+    assert find_job(portal.deployment, number).state == JobState.CANCELLED
+    assert staff.submit(f"/staff/jobs/{number}/cancel", page="/staff").status_code == 422
+    assert staff.submit(f"/staff/jobs/{number}/retry", page="/staff").status_code == 303
+    again = jobs(portal.deployment, subject="snapshot", states=[JobState.WAITING])
+    assert [job.by for job in again] == [f"web:{staff.address}"]
+    cancel(portal.deployment, again[0].id, "test")

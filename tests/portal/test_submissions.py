@@ -11,6 +11,7 @@ from tests.portal.visitors import PASSWORD, Portal, Visitor
 
 from brainscore_ops.database.brainscore_tables import Model
 from brainscore_ops.database.ops_tables import Run, SubmissionEvent, SubmissionLife
+from brainscore_ops.queue.jobs import jobs
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.submissions.life import IN_WORDS, State
 
@@ -72,6 +73,20 @@ def test_a_private_submission_is_not_there_for_others(portal):
     assert member.get(page).status_code == 200
     assert portal.visitor().get(page).status_code == portal.member().get(page).status_code == 404
     assert portal.visitor().get("/submissions/999999").text == portal.visitor().get(page).text
+
+
+def test_private_code_is_published_by_its_owner_and_its_scores_are_not_shown_before(portal):
+    member, other = portal.member(), portal.member()
+    found = submitted(portal, member, public="no")
+    page = f"/submissions/{found}"
+    assert member.submit(f"{page}/publish", page="/account").status_code == 403
+    with portal.database.session() as session:
+        session.get_one(SubmissionLife, found).state = State.SCORED
+    assert member.submit(f"{page}/visibility", page="/account", public="yes").status_code == 403
+    assert other.submit(f"{page}/publish", page="/account").status_code == 403
+    assert "Publish code and scores" in member.get(page).text
+    assert member.submit(f"{page}/publish", page=page).status_code == 303
+    assert "publish_submission" in [job.runbook for job in jobs(portal.deployment, subject=f"submission {found}")]
 
 
 def test_my_submissions_are_mine(portal):
@@ -183,29 +198,30 @@ def sign_in(page, address: str) -> None:
     page.wait_for_url("**/submissions")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_keeps_people_from_using_it(portal, page, barriers, record, scheme):
+@pytest.mark.parametrize(
+    ("scheme", "width"), [("light", 1280), ("dark", 360)], ids=["a screen by day", "a phone by night"]
+)
+def test_no_page_keeps_people_from_using_it(portal, page, barriers, record, scheme, width):
     page.emulate_media(color_scheme=scheme)
+    page.set_viewport_size({"width": width, "height": 740})
     found = {}
-    for path in ("/sign-in", "/sign-up", "/reset", "/no-such-page"):
+
+    def visit(path: str) -> None:
         page.goto(path)
         found[path] = barriers(page)
+        if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
+            found[path].append(f"it is {wide} pixels wide")
+
+    for path in ("/sign-in", "/sign-up", "/reset", "/no-such-page"):
+        visit(path)
     staff = portal.member(is_superuser=True)
     mine = submitted(portal, staff)
     fail(portal, mine)
     sign_in(page, staff.address)
-    paths = [
-        "/submit",
-        "/submissions",
-        f"/submissions/{mine}",
-        "/account",
-        "/staff",
-        "/staff/runs",
-        "/staff/submissions",
-    ]
-    for path in [*paths, "/staff/accounts", f"/runs/{record[1].id}"]:
-        page.goto(path)
-        found[path] = barriers(page)
+    for path in ("/submit", "/submissions", f"/submissions/{mine}", "/account", f"/runs/{record[1].id}"):
+        visit(path)
+    for path in ("/staff", "/staff/runs", "/staff/submissions", "/staff/accounts"):
+        visit(path)
     assert {path: what for path, what in found.items() if what} == {}
 
 
@@ -229,13 +245,3 @@ def test_a_page_can_be_used_with_the_keyboard_alone_and_without_scripts(portal, 
     page.wait_for_url("**/submissions/*")
     assert page.locator("meta[http-equiv=refresh]").count() == 1
     context.close()
-
-
-@pytest.mark.parametrize("path", ["/sign-in", "/sign-up", "/submit", "/submissions", "/account", "/staff"])
-def test_a_page_fits_a_phone(portal, page, path):
-    page.set_viewport_size({"width": 360, "height": 740})
-    member = portal.member(is_staff=True)
-    if path not in ("/sign-in", "/sign-up"):
-        sign_in(page, member.address)
-    page.goto(path)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import select, update
-from tests.portal.visitors import Portal, Visitor
+from tests.portal.visitors import Portal, Visitor, eventually
 
 from brainscore_ops.database.account_tables import Account
 from brainscore_ops.database.ops_tables import SubmissionLife
@@ -57,13 +57,8 @@ def left_behind(portal: Portal) -> list[str]:
     return [str(path) for path in folder.iterdir()] if folder.exists() else []
 
 
-def eventually(condition, seconds: float = 10):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.1)
-    return False
+def nothing_is_left(portal: Portal) -> bool:
+    return eventually(lambda: not left_behind(portal))  # it is removed when the answer is out
 
 
 def test_a_good_archive_is_accepted_at_once_with_a_receipt_on_the_page_and_by_mail(portal):
@@ -75,7 +70,7 @@ def test_a_good_archive_is_accepted_at_once_with_a_receipt_on_the_page_and_by_ma
     assert portal.mail(member.address, "Received: My model")
     waiting = jobs(portal.deployment, subject=f"submission {number(answer)}")
     assert [job.runbook for job in waiting] == ["create_pr"]
-    assert left_behind(portal) == []
+    assert nothing_is_left(portal)
 
 
 def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_kept(portal):
@@ -87,7 +82,7 @@ def test_everything_that_is_wrong_is_said_at_once_and_nothing_is_kept(portal):
     assert answer.status_code == 422
     assert len(re.findall(r'class="code"', answer.text)) >= 3
     assert "evil.sh" in answer.text
-    assert left_behind(portal) == []
+    assert nothing_is_left(portal)
 
 
 def test_the_same_archive_sent_again_is_the_same_submission(portal):
@@ -150,7 +145,7 @@ def test_uploads_at_once_of_one_person_use_the_quota_once_each(portal):
     with ThreadPoolExecutor(6) as pool:
         answers = sorted(pool.map(post, [archive() for _ in range(6)]))
     assert answers == [303, 303, 303, 422, 422, 422]
-    assert left_behind(portal) == []
+    assert nothing_is_left(portal)
 
 
 def test_uploads_at_once_of_several_people_are_all_accepted_while_pages_are_served(portal):
@@ -181,7 +176,7 @@ def test_a_file_over_the_limit_is_answered_with_a_page_that_says_so(portal):
     answer = send(member, b"x" * 2_500_000)
     assert answer.status_code == 413
     assert "at most 2 MB" in answer.text
-    assert left_behind(portal) == []
+    assert nothing_is_left(portal)
 
 
 def test_a_file_far_over_the_limit_is_not_even_read(portal):
@@ -196,14 +191,14 @@ def test_a_stranger_cannot_upload(portal):
     visitor = portal.visitor()
     answer = visitor.post("/submit", data={"_xsrf": visitor.token("/sign-in")}, files={"archive": ("a.zip", archive())})
     assert answer.status_code == 401
-    assert left_behind(portal) == []
+    assert nothing_is_left(portal)
 
 
 def test_an_upload_from_another_site_is_refused(portal):
     member = portal.member()
     answer = member.post("/submit", data={}, files={"archive": ("a.zip", archive())})
     assert answer.status_code == 403
-    assert left_behind(portal) == []
+    assert nothing_is_left(portal)
 
 
 @pytest.mark.parametrize("how", ["cut", "slow"])
@@ -218,7 +213,7 @@ def test_an_upload_that_is_cut_off_or_takes_too_long_leaves_nothing(portal, how)
         else:
             connection.settimeout(30)
             assert connection.recv(100) == b""  # the server hangs up
-    assert eventually(lambda: not left_behind(portal))
+    assert nothing_is_left(portal)
     with portal.database.session() as session:
         owned = select(SubmissionLife).where(SubmissionLife.submission.has(submitter_id=portal.user(member.address).id))
         assert session.scalars(owned).all() == []
@@ -233,7 +228,7 @@ def test_what_is_no_form_is_refused_in_words(portal, body):
     answer = member.post("/submit", data=body, headers={"Content-Type": "multipart/form-data; boundary=limit"})
     assert answer.status_code in {400, 403}
     assert "<h1" in answer.text
-    assert left_behind(portal) == []
+    assert nothing_is_left(portal)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,13 @@ class Visitor:
     def submit(self, path: str, *, page: str = "", **fields: Any) -> requests.Response:
         """Fill in a form as its page has it, and send it."""
         return self.post(path, data={"_xsrf": self.token(page or path), **fields})
+
+
+def eventually(condition: Callable[[], Any], *, seconds: float = 10) -> bool:
+    """Whether something comes true in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False

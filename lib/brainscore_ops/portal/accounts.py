@@ -96,7 +96,7 @@ def ask_for_reset(database: Database, door: Door, *, email: str, address: str) -
     _count_mail(database, email, address)
     with database.session() as session:
         user = find_user(session, email)
-        if user is not None and _may_sign_in(user):
+        if user is not None and may_sign_in(user):
             account = session.get(Account, user.id)
             _mail_ticket(session, door, RESET, email, account.name if account else "")
         else:
@@ -142,7 +142,7 @@ def choose_password(session: Session, door: Door, key: str, *, name: str, passwo
         delete(AccountTicket).where(AccountTicket.email == ticket.email, AccountTicket.digest != digest_of(key))
     )
     user = find_user(session, ticket.email) or find_or_create_user(session, ticket.email)
-    if not _may_sign_in(user):
+    if not may_sign_in(user):
         raise StaleLinkError("This account was closed by the Brain-Score team.", remedy="Write to them.")
     user.is_active = True
     user.password = hash_password(password)
@@ -211,14 +211,14 @@ def find_user(session: Session, email: str) -> User | None:
     )
 
 
+def may_sign_in(user: User) -> bool:
+    """Who is not active was never (Brain-Score's website waits for a mailed link), or no longer may be."""
+    return user.is_active or user.last_login is None
+
+
 def one_line(text: str) -> str:
     """A text as one line of printable characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _may_sign_in(user: User) -> bool:
-    """Who is not active was never (Brain-Score's website waits for a mailed link), or no longer may be."""
-    return user.is_active or user.last_login is None
 
 
 def _problems_of_address(email: str) -> list[Problem]:

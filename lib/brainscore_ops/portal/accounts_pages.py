@@ -69,7 +69,10 @@ class AccountHandler(PortalHandler):
 
     def next_page(self) -> str:
         """Where the visitor wanted to go: a page of ours, and no other."""
-        wanted = self.get_argument("next", "")
+        return self.checked_page(self.get_argument("next", ""))
+
+    def checked_page(self, wanted: str) -> str:
+        """An address, where it is one of ours; otherwise a page to begin with."""
         # Browsers take // and /\ for the start of another host's address, and drop control characters.
         is_ours = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
         return wanted if is_ours else "/submissions"
@@ -168,7 +171,7 @@ class SignIn(AccountHandler):
         if self.person is not None:
             self.redirect(self.next_page(), status=303)
             return
-        await self.render("sign-in.html", email="", next=self.get_argument("next", ""), problem="")
+        await self._show()
 
     async def post(self) -> None:
         email, began = self.field("email"), time.monotonic()
@@ -183,10 +186,19 @@ class SignIn(AccountHandler):
         except SignInError as error:
             await _take_time(began)
             self.set_status(422)
-            await self.render("sign-in.html", email=email, next=self.get_argument("next", ""), problem=str(error))
+            await self._show(email, str(error))
             return
         await self.sign_in(user_id)
         self.redirect(self.next_page(), status=303)
+
+    async def _show(self, email: str = "", problem: str = "") -> None:
+        await self.render(
+            "sign-in.html",
+            email=email,
+            next=self.get_argument("next", ""),
+            problem=problem,
+            github=self.deployment.portal.github is not None,
+        )
 
 
 class SignOut(AccountHandler):

@@ -36,10 +36,10 @@ ROOT = "/api/v1"
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 PARQUET, CSV = "application/vnd.apache.parquet", "text/csv; charset=utf-8"
-MOST_MODELS, MODELS = 200, 50
+MOST_MODELS, MODELS = 100, 20
 """Models whose scores are on a page: at most, and if nothing is said."""
 MOST_ITEMS, ITEMS = 5000, 1000
-MODELS_AT_ONCE = 5
+MODELS_AT_ONCE = 3
 _CHUNK = 256_000
 
 

@@ -21,6 +21,9 @@ from traitlets import Int, Unicode, default
 
 from brainscore_ops import portal
 from brainscore_ops.database.connection import Database
+from brainscore_ops.database.marker import require_marked
+from brainscore_ops.database.schema import require_newest
+from brainscore_ops.portal import memory
 from brainscore_ops.portal.address import Address
 from brainscore_ops.portal.errors import NotForPublicServerError
 from brainscore_ops.portal.handlers import Asset, NotFound, PortalHandler
@@ -69,13 +72,17 @@ class PublicServer(ServerApp):
     def _one_port(self) -> int:
         return 0  # a proxy looks for it there and nowhere else
 
+    @default("reraise_server_extension_failures")
+    def _is_nothing_without_its_pages(self) -> bool:
+        return True
+
     @default("answer_yes")
     def _ends_when_it_is_told(self) -> bool:
         return True
 
-    @default("allow_root")
-    def _nobodys_code_runs_in_it(self) -> bool:
-        return True
+    @default("ip")
+    def _behind_a_proxy(self) -> str:
+        return "127.0.0.1"
 
     @default("allow_unauthenticated_access")
     def _for_strangers(self) -> bool:
@@ -108,14 +115,10 @@ class PublicServer(ServerApp):
             self._find_http_port()
         self.io_loop.add_callback(self._bind_http_server)
 
-    def write_server_info_file(self) -> None:
-        """It is no server for the tools that look for running ones: they would offer notebooks on it."""
-
-    def write_browser_open_files(self) -> None:
-        """As above."""
-
-    def running_server_info(self, kernel_count: bool = True) -> str:  # noqa: ARG002 - Jupyter's signature
-        return f"The portal is at {self.display_url}"
+    def start_app(self) -> None:
+        # Jupyter's own would speak of kernels and tokens, and leave files for tools that look for servers to open notebooks on.
+        super(ServerApp, self).start()
+        self.log.info("The portal is at %s. Ctrl-C or SIGTERM ends it.", self.display_url)
 
 
 class Portal(ExtensionApp):
@@ -148,9 +151,12 @@ class Portal(ExtensionApp):
                 f"expected a server of the portal's own, found {type(server).__name__}, which runs code",
                 remedy="Start it with `brainscore-ops serve` or `jupyter portal`.",
             )
+        memory.keep_small()
         deployment = load_deployment(self.deployment_name)
         address = Address.of(deployment, own_address=f"http://{server.ip}:{server.port}")
         self.database = Database.of(deployment, patience=DATABASE_PATIENCE)
+        require_newest(self.database)
+        require_marked(self.database, deployment)
         self.postman = Postman(self.database, deployment)
         self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix="portal")
         # A check takes seconds and three connections: pages do not wait for it, nor for the connections.

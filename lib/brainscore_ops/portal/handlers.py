@@ -100,7 +100,7 @@ class PortalHandler(RequestHandler):
         self.set_header("Cross-Origin-Opener-Policy", "same-origin")
         self.set_header("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
         if self.address.secure:
-            self.set_header("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+            self.set_header("Strict-Transport-Security", "max-age=31536000")
 
     async def prepare(self) -> None:
         """Find out who is looking."""
@@ -164,7 +164,7 @@ class PortalHandler(RequestHandler):
     def render(self, template_name: str, **values: Any) -> Awaitable[None]:  # type: ignore[override]
         """Answer with a page."""
         page = templating.render(template_name, site=self.site, viewer=self.viewer, xsrf=self.xsrf_field, **values)
-        if self.person is not None:
+        if self.person is not None and "Cache-Control" not in self._headers:
             self.set_header("Cache-Control", "private, no-store")
         self.set_header("Content-Type", "text/html; charset=utf-8")
         return self.finish(page)
@@ -179,13 +179,14 @@ class PortalHandler(RequestHandler):
             return
         if isinstance(error, OpsError):
             status_code = status_of(error)
+        if isinstance(error, RefusedError | UsageError):
             message, remedy = error.message, error.remedy
             if isinstance(error, TooManyRequestsError):
                 self.set_header("Retry-After", str(error.retry_after))
-            elif isinstance(error, UnavailableError):
-                # What is said of our own services names hosts and secrets: that is for the log.
-                message, remedy = "A service that this page needs does not answer.", "Try again in a minute."
-                self.set_header("Retry-After", "60")
+        elif isinstance(error, UnavailableError):
+            # What such errors say names hosts and secrets: that is for the log.
+            message, remedy = "A service that this page needs does not answer.", "Try again in a minute."
+            self.set_header("Retry-After", "60")
         else:
             message, remedy = _IN_WORDS.get(status_code, ("Something went wrong on our side.", "Try again later."))
         self.set_status(status_code)
@@ -201,8 +202,8 @@ class PortalHandler(RequestHandler):
         value: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
-        """What was foreseen is no traceback in the log."""
-        if isinstance(value, UnavailableError):
+        """What was foreseen is no traceback in the log, and what a visitor did wrong is not there at all."""
+        if isinstance(value, OpsError) and not isinstance(value, RefusedError | UsageError):
             LOG.error("%s %s: %s", self.request.method, self.request.path, value)
         elif not isinstance(value, OpsError):
             super().log_exception(typ, value, tb)

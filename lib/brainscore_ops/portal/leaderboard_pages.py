@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import os
 import zlib
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, cast
 
 from brainscore_ops.portal import templating
@@ -20,8 +23,29 @@ if TYPE_CHECKING:
     from brainscore_ops.portal.boards import Board
 
 
+HTML = "text/html; charset=utf-8"
 _PART_BYTES = 256_000
+_KEPT, _LARGEST_KEPT = 100, 100_000  # pages, bytes: 10 MB at the most
 _LEVEL = 5  # of compression: half the time of the usual 6, and a twentieth more bytes
+
+
+class KeptPages:
+    """The newest of the pages that strangers asked for, as they were sent; those that are small."""
+
+    def __init__(self) -> None:
+        self._pages: OrderedDict[str, bytes] = OrderedDict()
+
+    def get(self, key: str) -> bytes:
+        """A page, or nothing."""
+        return self._pages.get(key, b"")
+
+    def keep(self, key: str, page: bytes) -> None:
+        """Keep a page."""
+        if len(page) <= _LARGEST_KEPT:
+            self._pages[key] = page
+            self._pages.move_to_end(key)
+        while len(self._pages) > _KEPT:
+            self._pages.popitem(last=False)
 
 
 class ScoresHandler(PortalHandler):
@@ -34,9 +58,7 @@ class ScoresHandler(PortalHandler):
             self.settings["boards"] = Boards(self.database, self.deployment.library.domain)
         return cast("Boards", self.settings["boards"])
 
-    async def answer(
-        self, make: Callable[[Board], str | Iterable[str]], content_type: str = "text/html; charset=utf-8"
-    ) -> None:
+    async def answer(self, make: Callable[[Board], str | Iterable[str]], content_type: str = HTML) -> None:
         """Answer with what ``make`` makes of the leaderboard, or that it is what the visitor has already.
 
         :param make: called in a thread; what is large comes in parts, and is sent as it comes
@@ -47,20 +69,40 @@ class ScoresHandler(PortalHandler):
             return
         zipped = "gzip" in self.request.headers.get("Accept-Encoding", "")
         parts = packed(make, board, zipped=zipped)
-        part = await self.in_thread(next, parts, b"")
+        # What everybody sees is made once, also where a hundred ask for it at the same moment.
+        is_everybodys = zipped and self.person is None and content_type == HTML
+        part = await self._next(parts, self.seen(board) if is_everybodys else "")
         if zipped:
             self.set_header("Content-Encoding", "gzip")
         while part:
             self.write(part)
             await self.flush()
-            part = await self.in_thread(next, parts, b"")
+            part = b"" if is_everybodys else await self._next(parts)
         await self.finish()
+
+    async def _next(self, parts: Iterator[bytes], key: str = "") -> bytes:
+        """The next part; with a key all of them, which are kept by it. Nothing at the end.
+
+        Not more are made at once than there are cores: they would only take more memory.
+        """
+        making = self.settings.setdefault("making", asyncio.Semaphore(os.cpu_count() or 1))
+        kept: KeptPages = self.settings.setdefault("kept_pages", KeptPages())
+        async with making:
+            if not key:
+                return await self.in_thread(next, parts, b"")
+            page = kept.get(key) or await self.in_thread(b"".join, parts)
+            kept.keep(key, page)
+            return page
+
+    def seen(self, board: Board) -> str:
+        """What a page is of: another text where it may be another page."""
+        # The frame differs between visitors who see the same scores.
+        whose = f"{self.viewer} {self.person and self.person.user_id}"
+        return f"{board.revision} {whose} {self.request.uri} {templating.revision()}"
 
     def told_before(self, board: Board, content_type: str) -> bool:
         """Whether the visitor has this already; sets the headers that say what it is."""
-        # The page's frame differs between visitors who see the same scores.
-        seen = f"{board.revision} {self.viewer} {self.person and self.person.user_id} {self.request.uri} {templating.revision()}"
-        self.set_header("ETag", f'W/"{hashlib.sha256(seen.encode()).hexdigest()[:24]}"')
+        self.set_header("ETag", f'W/"{hashlib.sha256(self.seen(board).encode()).hexdigest()[:24]}"')
         self.set_header("Cache-Control", "no-cache" if self.person is None else "private, no-cache")
         self.set_header("Vary", "Cookie, Authorization, Accept-Encoding")
         self.set_header("Content-Type", content_type)

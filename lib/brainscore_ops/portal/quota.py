@@ -69,7 +69,7 @@ def standing(session: Session, deployment: Deployment, user_id: int) -> Standing
         .where(
             Submission.submitter_id == user_id,
             SubmissionLife.created_at > since,
-            SubmissionLife.publishes_id.is_(None),  # it was counted when it was private
+            SubmissionLife.publishes_id.is_(None),  # what publishes a private submission was counted with that
             SubmissionLife.state.not_in(_NOT_ACCEPTED),
             or_(
                 SubmissionLife.state.not_in(_FAILED),

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from brainscore_ops.database.brainscore_tables import User
 
 COOKIE = "session"
+# What stands first decides: all but Firefox call themselves Safari, too.
+_BROWSERS = (("Firefox/", "Firefox"), ("Edg/", "Edge"), ("OPR/", "Opera"), ("Chrom", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "an iPhone"),
+    ("iPad", "an iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "a Mac"),
+    ("Linux", "Linux"),
+)
 SEEN_EVERY = timedelta(minutes=10)
 """How exactly it is known when a session was last used."""
 
@@ -60,7 +70,7 @@ def begin_session(session: Session, user: User, *, browser: str, days: float, re
         PortalSession(
             digest=digest_of(key),
             user_id=user.id,
-            browser=" ".join(browser.split())[:200],
+            browser=browser_name(browser),
             created_at=moment,
             seen_at=moment,
             expires_at=moment + timedelta(days=days),
@@ -68,6 +78,13 @@ def begin_session(session: Session, user: User, *, browser: str, days: float, re
     )
     user.last_login = moment.replace(tzinfo=None)
     return key
+
+
+def browser_name(said: str) -> str:
+    """What somebody knows their browser by, from the long line that it calls itself."""
+    browser = next((name for mark, name in _BROWSERS if mark in said), "")
+    system = next((name for mark, name in _SYSTEMS if mark in said), "")
+    return " on ".join(filter(None, [browser or " ".join(said.split())[:60] or "A program", system]))
 
 
 def person_of_session(session: Session, key: str) -> Person | None:

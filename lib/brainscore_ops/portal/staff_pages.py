@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from brainscore_ops.portal.sessions import Person
+    from brainscore_ops.queue.jobs import JobView
     from brainscore_ops.runbooks.history import ShownRun
 
 PAGE = 50
@@ -54,7 +55,11 @@ class Queue(StaffHandler):
     """What waits, runs and has ended."""
 
     async def get(self) -> None:
-        found = await self.in_thread(jobs, self.deployment, limit=200)
+        def gather() -> list[JobView]:
+            with self.database.session() as session:
+                return jobs(self.deployment, limit=200, session=session)
+
+        found = await self.in_thread(gather)
         await self.render(
             "staff-queue.html",
             under_way=[job for job in found if not job.state.is_final],
@@ -68,7 +73,12 @@ class Job(StaffHandler):
 
     async def post(self, number: str, what: str) -> None:
         by = f"web:{self.staff().email}"
-        await self.in_thread(cancel if what == "cancel" else retry, self.deployment, int(number), by)
+
+        def act() -> None:
+            with self.database.session() as session:
+                (cancel if what == "cancel" else retry)(self.deployment, int(number), by, session=session)
+
+        await self.in_thread(act)
         self.redirect("/staff", status=303)
 
 

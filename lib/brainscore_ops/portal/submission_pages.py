@@ -15,7 +15,6 @@ from brainscore_ops.portal.errors import BadRequestError, TooLargeError
 from brainscore_ops.portal.handlers import PortalHandler, status_of
 from brainscore_ops.portal.submitting import Arrived, publish, set_visibility, submit, try_again
 from brainscore_ops.portal.uploads import Upload
-from brainscore_ops.submissions.context import NoPrivateRepositoryError
 from brainscore_ops.submissions.intake import VisibilityError
 
 if TYPE_CHECKING:
@@ -126,7 +125,6 @@ class Submit(UploadHandler):
         except (
             ArchiveRefusedError,
             VisibilityError,
-            NoPrivateRepositoryError,
             quota.QuotaError,
             BadRequestError,
             TooLargeError,
@@ -191,8 +189,8 @@ class SubmissionVisibility(PortalHandler):
         self.redirect(f"/submissions/{number}?said={'public' if public else 'hidden'}", status=303)
 
 
-class SubmissionPublication(PortalHandler):
-    """A private submission that is to be public."""
+class SubmissionPublish(PortalHandler):
+    """A private submission becomes public, code and scores."""
 
     async def post(self, number: str) -> None:
         person = self.signed_in("account")
@@ -224,8 +222,8 @@ SAID = {
     "known": "You sent this archive before: this is where it stands.",
     "public": "Everybody sees the scores now.",
     "hidden": "You and the Brain-Score team alone see the scores now.",
+    "publishing": "It will be proposed to the public library. With the merge, code and scores are public.",
     "again": "It will be tried again.",
-    "publishing": "It is going to be public: its plugins are proposed to the public library now.",
 }
 
 _N = r"([0-9]{1,9})"
@@ -234,6 +232,6 @@ ROUTES: list[tuple[str, type[PortalHandler]]] = [
     (r"/submissions", Submissions),
     (rf"/submissions/{_N}", SubmissionPage),
     (rf"/submissions/{_N}/visibility", SubmissionVisibility),
+    (rf"/submissions/{_N}/publish", SubmissionPublish),
     (rf"/submissions/{_N}/again", SubmissionAgain),
-    (rf"/submissions/{_N}/publish", SubmissionPublication),
 ]

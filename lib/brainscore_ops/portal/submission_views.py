@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from brainscore_ops.database.brainscore_tables import Submission
-from brainscore_ops.database.ops_tables import Run, SubmissionLife
+from brainscore_ops.database.ops_tables import PRIVATE, Run, SubmissionLife
 from brainscore_ops.portal.errors import PageNotFoundError
-from brainscore_ops.portal.submitting import can_try_again, models_of
+from brainscore_ops.portal.submitting import can_publish, can_try_again, models_of
 from brainscore_ops.scoring.attempt_rows import Standing, standings
-from brainscore_ops.submissions.life import IN_WORDS, NEXT_RUNBOOK, SCORING_DONE, State, home_of
+from brainscore_ops.submissions.life import IN_WORDS, NEXT_RUNBOOK, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,8 +42,8 @@ NEXT_IN_WORDS = {
     State.PROPOSED: "Next, its tests are run.",
     State.TESTED: "Next, it is merged into the library.",
     State.MERGED: "It is being scored.",
+    State.PUBLISHING: "A public submission carries its plugins there.",
     State.HELD: "A maintainer of the library looks at it. You need not do anything.",
-    State.PUBLISHING: "A pull request takes it there, like any other submission.",
 }
 """What happens next."""
 
@@ -105,12 +105,12 @@ class View:
     is_theirs: bool
     """Whether they may change it."""
     scores_are_public: bool | None
-    """None where there is nothing yet that could be shown or hidden, and where it is private with its code."""
-    can_be_published: bool
-    """Whether it is private, and the viewer may have it published now."""
-    public_submission: int | None
-    """The submission that takes a private one to the public library, or took it there."""
+    """None where there is nothing yet that could be shown or hidden."""
     can_try_again: bool
+    can_publish: bool
+    """Whether it is private, and could be brought into the public library."""
+    carriers: tuple[int, ...]
+    """The public submissions that bring a private one there, or tried to."""
 
 
 def of_person(session: Session, user_id: int) -> list[Line]:
@@ -154,11 +154,12 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
     """
     with database.session() as session:
         life = session.get(SubmissionLife, number)
-        here = {home_of(deployment.library.package, private=private) for private in (False, True)}
-        if life is None or life.library not in here or not viewer.sees_submission(life):
+        homes = (deployment.library.package, deployment.library.package + PRIVATE)
+        if life is None or life.library not in homes or not viewer.sees_submission(life):
             raise PageNotFoundError("There is no such submission.", remedy="Sign in, if it is yours.")
         state, theirs = State(life.state), viewer.owns(life) or viewer.sees_everything
         models = models_of(session, life)
+        is_private = life.private and state != State.PUBLISHED
         runs = session.scalars(select(Run).where(Run.submission_id == number).order_by(Run.started_at)).all()
         known_runs = {run.id for run in runs}
         return View(
@@ -188,10 +189,10 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
             runs=tuple(runs) if theirs else (),
             standing=standings(session, [number]).get(number),
             is_theirs=theirs,
-            scores_are_public=all(model.public for model in models) if models and not life.private else None,
-            can_be_published=theirs and life.private and state in SCORING_DONE,
-            public_submission=life.carriers[-1].submission_id if theirs and life.carriers else None,
+            scores_are_public=all(model.public for model in models) if models and not is_private else None,
             can_try_again=theirs and can_try_again(life),
+            can_publish=theirs and can_publish(life),
+            carriers=tuple(carrier.submission_id for carrier in life.carriers) if theirs else (),
         )
 
 

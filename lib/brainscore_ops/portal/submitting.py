@@ -14,7 +14,7 @@ from brainscore_ops.portal import quota
 from brainscore_ops.portal.errors import NotAllowedError, PageNotFoundError
 from brainscore_ops.submissions.context import Context
 from brainscore_ops.submissions.intake import Accepted, Received, accept, receive, validate
-from brainscore_ops.submissions.life import SCORING_DONE, State, find_life, next_step, pull_request_parameters
+from brainscore_ops.submissions.life import DEADLINE_PASSED, SCORING_DONE, State, find_life, next_step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +30,6 @@ LOG = logging.getLogger(__name__)
 LOCK_SECONDS = 120.0
 """How long somebody's second upload waits for the first to be checked, and any for a migration."""
 
-# What is run again from a state that a submission does not leave by itself.
 _AGAIN = {
     State.TESTS_FAILED: "test_plugins",
     State.SCORING_FAILED: "score_plugins",
@@ -78,13 +77,7 @@ def hand_over(
     with database.session() as session:
         life = find_life(session, accepted.submission)
         step = next_step(life)
-        intake = {
-            "archive": str(deployment.state / (life.archive_path or "")),
-            "email": person.email,
-            "submitter": person.name,
-            "name": life.name,
-            "public": life.public,
-        }
+        intake = intake_parameters(life, str(deployment.state / (life.archive_path or "")))
         if not received.accepted:
             # The run that finds everything done is the record that people look for.
             _enqueue(deployment, session, "intake", intake, f"web:{person.email}")
@@ -94,56 +87,90 @@ def hand_over(
 
 def can_try_again(life: SubmissionLife) -> bool:
     """Whether the same thing may be tried once more: it ended by our fault, not by its own."""
-    return life.fault == Fault.INFRASTRUCTURE and State(life.state) in _AGAIN and life.pull_request is not None
+    return life.fault == Fault.INFRASTRUCTURE and _again(life) is not None
 
 
 def try_again(session: Session, deployment: Deployment, person: Person, submission: int) -> None:
     """Ask the queue to try once more what failed by our fault.
 
-    :raises PageNotFoundError, NotAllowedError: it is not theirs, or there is nothing to try again
+    :raises NotAllowedError: it is not theirs, or there is nothing to try again
     """
-    life = _own(session, person, submission)
-    if not can_try_again(life):
+    life = own_submission(session, person, submission)
+    step = _again(life)
+    if not can_try_again(life) or step is None:
         raise NotAllowedError("expected a submission of yours that failed by our fault")
-    _enqueue(deployment, session, _AGAIN[State(life.state)], pull_request_parameters(life), f"web:{person.email}")
+    runbook, parameters = step
+    if runbook == "intake":
+        parameters["archive"] = str(deployment.state / parameters["archive"])
+    _enqueue(deployment, session, runbook, parameters, f"web:{person.email}")
 
 
-def publish(session: Session, deployment: Deployment, person: Person, submission: int) -> None:
-    """Ask the queue to publish a private submission.
+def _again(life: SubmissionLife) -> tuple[str, dict[str, Any]] | None:
+    """The runbook that tries the same once more, from a state that a submission does not leave by itself."""
+    if State(life.state) in _AGAIN and life.pull_request is not None:
+        private = {"private": True} if life.private else {}
+        return _AGAIN[State(life.state)], {"pull_request": life.pull_request, **private}
+    if life.state == State.CLOSED and life.reason_code == DEADLINE_PASSED and life.archive_path:
+        return "intake", intake_parameters(life, life.archive_path)
+    return None
 
-    :raises PageNotFoundError, NotAllowedError: it is not theirs, or cannot be published now
-    """
-    life = _own(session, person, submission)
-    if not life.private or life.state not in SCORING_DONE:
-        raise NotAllowedError(
-            "expected a private submission that was scored, and is not on its way to the public already"
-        )
-    _enqueue(deployment, session, "publish_submission", {"submission": submission}, f"web:{person.email}")
+
+def intake_parameters(life: SubmissionLife, archive: str) -> dict[str, Any]:
+    """What ``intake`` is told of a submission that was sent in."""
+    return {
+        "archive": archive,
+        "email": life.submission.submitter.email or "",
+        "submitter": life.submitter,
+        "name": life.name,
+        "public": life.public,
+    }
 
 
 def set_visibility(session: Session, person: Person, submission: int, *, public: bool) -> int:
     """Show the scores of a submission's models to everybody, or to their owner alone.
 
     :returns: how many models that concerns
-    :raises PageNotFoundError, NotAllowedError: it is not theirs, or its code is private: with that, its scores are
+    :raises NotAllowedError: the submission is not theirs
     """
-    life = _own(session, person, submission)
-    if life.private:
-        raise NotAllowedError("expected a submission whose code is public: publish it, and everybody sees its scores")
+    life = own_submission(session, person, submission)
+    if public and life.private and life.state != State.PUBLISHED:
+        raise NotAllowedError(
+            "The scores of private code are for its owner.", remedy="Publish the submission: code and scores together."
+        )
     models = models_of(session, life)
     for model in models:
         model.public = public
     return len(models)
 
 
-def _own(session: Session, person: Person, submission: int) -> SubmissionLife:
-    """A submission of somebody's, locked. What they may not know of is not there for them."""
+def own_submission(session: Session, person: Person, submission: int) -> SubmissionLife:
+    """A submission that somebody may change, locked.
+
+    :raises PageNotFoundError: there is none, or they may not know of it: the two are told apart by nothing
+    :raises NotAllowedError: it is public, and somebody else's
+    """
     life = session.get(SubmissionLife, submission, with_for_update=True)
     if life is None or not person.viewer.sees_submission(life):
         raise PageNotFoundError("There is no such submission.")
     if not (person.viewer.owns(life) or person.viewer.sees_everything):
         raise NotAllowedError("expected a submission of yours")
     return life
+
+
+def can_publish(life: SubmissionLife) -> bool:
+    """Whether a submission is private, and far enough to be brought into the public library."""
+    return life.private and life.state in SCORING_DONE
+
+
+def publish(session: Session, deployment: Deployment, person: Person, submission: int) -> None:
+    """Ask the queue to bring a private submission into the public library, by a pull request like any other.
+
+    :raises NotAllowedError: it is not theirs, or there is nothing to publish (yet)
+    """
+    life = own_submission(session, person, submission)
+    if not can_publish(life):
+        raise NotAllowedError("expected a private submission of yours that was scored")
+    _enqueue(deployment, session, "publish_submission", {"submission": submission}, f"web:{person.email}")
 
 
 def models_of(session: Session, life: SubmissionLife) -> list[Model]:

@@ -10,7 +10,7 @@ from brainscore_ops.settings.deployment import (
     load_deployment,
 )
 from brainscore_ops.settings.errors import SecretError, SecretWithheldError
-from brainscore_ops.settings.secrets import DatabaseSecret, ForgeSecret, MailSecret, resolve_secret
+from brainscore_ops.settings.secrets import DatabaseSecret, ForgeSecret, GitHubLoginSecret, MailSecret, resolve_secret
 from brainscore_ops.settings.tiers import RULES, Tier, TierRules
 from brainscore_ops.settings.workspace import Workspace, find_workspace
 
@@ -20,6 +20,7 @@ __all__ = [
     "DatabaseSecret",
     "Deployment",
     "ForgeSecret",
+    "GitHubLoginSecret",
     "MailSecret",
     "ResourceClass",
     "RunSettings",

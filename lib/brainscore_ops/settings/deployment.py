@@ -359,6 +359,10 @@ class SnapshotSettings(_Settings):
     """Whether restoring over the database needs the deployment's name typed as a parameter, also where its tier does not ask."""
 
 
+class GitHubLoginSettings(SecretSettings):
+    """Signing in by an account on GitHub, through an OAuth app there; its callback is ``<website>/sign-in/github/back``."""
+
+
 class DeadlineSettings(_Settings):
     """How long a submission may stand where it stands. What is not final ends by itself, and its submitter is told."""
 
@@ -403,6 +407,9 @@ class QueueSettings(_Settings):
 
 class PortalSettings(_Settings):
     """The website."""
+
+    github: GitHubLoginSettings | None = None
+    """Without it people sign in with passwords alone."""
 
     session_days: Annotated[float, Field(gt=0)] = 14
     """After which a browser that was signed in is so no longer."""
@@ -519,6 +526,13 @@ class Deployment(_Settings):
         if tier is not None and tier_of_name(service.secret) is not tier:
             raise ValueError(f"expected the name of a secret that begins with {tier}/, found {service.secret!r}")
         return service
+
+    @field_validator("portal")
+    @classmethod
+    def _login_is_of_tier(cls, portal: PortalSettings, info: ValidationInfo) -> PortalSettings:
+        if portal.github is not None:
+            cls._secret_is_of_tier(portal.github, info)
+        return portal
 
     @field_validator("secrets")
     @classmethod

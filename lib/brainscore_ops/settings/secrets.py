@@ -75,6 +75,17 @@ class ForgeSecret(_Secret):
         return self
 
 
+class GitHubLoginSecret(_Secret):
+    """An OAuth app of GitHub's, or of a forge that is like it."""
+
+    client_id: str
+    client_secret: SecretStr
+    authorize_url: str = "https://github.com/login/oauth/authorize"
+    """Where people are sent to."""
+    token_url: str = "https://github.com/login/oauth/access_token"  # noqa: S105 - an address
+    api_url: str = "https://api.github.com"
+
+
 class MailSecret(_Secret):
     """An SMTP server."""
 

@@ -42,6 +42,16 @@ def get_user(request: Request) -> Answer:
     return Answer(request.documents.private_account(request.account()))
 
 
+@route(ROUTES, "GET", "/user/emails")
+def get_emails(request: Request) -> Answer:
+    """The addresses of the token's account: it has one, and nobody doubts that it is theirs."""
+    visitor = request.visitor
+    if visitor is None or not visitor.scopes & {"user:email", "repo"}:
+        raise not_found()
+    address = {"email": request.account().email, "primary": True, "verified": True, "visibility": "public"}
+    return Answer([address])
+
+
 @route(ROUTES, "GET", "/users/{login}")
 def get_account(request: Request) -> Answer:
     """Any account."""

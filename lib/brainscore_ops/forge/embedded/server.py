@@ -13,7 +13,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application
 
-from brainscore_ops.forge.embedded import git_http, pages
+from brainscore_ops.forge.embedded import git_http, oauth, pages
 from brainscore_ops.forge.embedded.api_http import ApiHandler, Limits, RateLimits
 from brainscore_ops.forge.embedded.documents import API_PREFIX
 from brainscore_ops.forge.embedded.pulls import refresh
@@ -73,6 +73,7 @@ def make_application(store: Store, executor: ThreadPoolExecutor, limits: Limits)
         [
             (API_PREFIX + "/.*", ApiHandler, shared | {"rates": RateLimits(limits)}),
             (git_http.PATHS, git_http.GitHandler, shared),
+            *oauth.routes(store),
             *pages.routes(shared),
         ],
         log_function=lambda _handler: None,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from brainscore_ops.forge.client import Person
 
-SCOPES = frozenset({"repo", "repo:status", "public_repo", "read:user"})
+SCOPES = frozenset({"repo", "repo:status", "public_repo", "read:user", "user:email"})
 """What a token may hold; ``repo`` reads and writes everything of repositories."""
 
 LABEL_COLOR = "ededed"
@@ -407,6 +407,12 @@ def account_of(connection: sqlite3.Connection, condition: str, value: object) ->
     """The account that a condition on its columns finds."""
     row = connection.execute(f"SELECT * FROM account WHERE {condition}", (value,)).fetchone()  # noqa: S608
     return Account(**row) if row else None
+
+
+def accounts(store: Store) -> list[Account]:
+    """Every account, in the order of their numbers."""
+    with store.reading() as connection:
+        return [Account(**row) for row in connection.execute("SELECT * FROM account ORDER BY id")]
 
 
 def _repository(connection: sqlite3.Connection, full_name: str) -> RepositoryRecord | None:

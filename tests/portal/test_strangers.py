@@ -156,7 +156,7 @@ def said(answer: requests.Response) -> str:
 
 def told(answer: requests.Response, name: str) -> tuple[int, str]:
     """What an answer tells beside what was asked for."""
-    text = re.sub(r'name="_xsrf" value="[^"]*"|\b\d+ seconds?\b', "", said(answer))
+    text = re.sub(r'name="_xsrf" value="[^"]*"|\b\d+ seconds?\b|\b(state|code_challenge)=[\w-]+', "", said(answer))
     for part in (name, quote(name, safe=""), quote(name), *re.split(r"[/?=]", name)):
         text = text.replace(part, "…") if len(part) > 4 else text
     return answer.status_code, text

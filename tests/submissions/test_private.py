@@ -11,12 +11,13 @@ from brainscore_ops.plugins.catalogue import read_catalogue
 from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.overlay import overlay
 from brainscore_ops.plugins.tree import GitTree
+from brainscore_ops.scores.leaderboard import leaderboard
 from brainscore_ops.submissions import merging, plugin_tests, proposal, publication, scoring_request
 from brainscore_ops.submissions.context import Context, NoPrivateRepositoryError, PrivateElsewhereError
 from brainscore_ops.submissions.life import find_life, timeline
 from brainscore_ops.submissions.pull_requests import follow
 
-from .conftest import ADA, BOB, WHEN, House, benchmark_files, model_files, outcome, planned, record, rows
+from .conftest import ADA, BOB, CRASHED, WHEN, House, benchmark_files, model_files, outcome, planned, record, rows
 
 SOMEBODY = Person("Somebody", "somebody@example.org")
 
@@ -132,8 +133,11 @@ def test_a_private_plugin_never_takes_the_place_of_a_public_one(house, private):
 
 
 def test_it_becomes_public_by_an_ordinary_pull_request_and_nothing_is_scored_twice(house, private):
+    number = private.merged(benchmark_files("bare", "Hidden2026-bare"), ADA, public=False)
+    record(private, number, lambda pair: outcome(pair, CRASHED))
     number = private.merged(model_files("coming_out"), ADA, public=False)
-    submission = record(private, number, outcome)
+    fails = {"Hidden2026-bare": CRASHED}
+    submission = record(private, number, lambda pair: outcome(pair, fails.get(pair.benchmark)))
     begun = publication.begin(house.context, submission)
     assert publication.begin(house.context, submission) == begun  # once, whoever asks again
     assert publication.finish(house.context, begun) == begun  # nothing is removed before it is public
@@ -148,8 +152,14 @@ def test_it_becomes_public_by_an_ordinary_pull_request_and_nothing_is_scored_twi
     assert planned(house, pull)[1].pairs == ()
     assert record(house, pull, outcome) == begun.public_submission
     assert timeline(house.context.database, begun.public_submission).state == "scored"
-    commits = {(row.library_commit, row.private_commit) for row in rows(house, ScoreProvenance, model="coming_out")}
-    assert commits == {(house.main(), None)}
+    [row] = rows(house, ScoreProvenance, model="coming_out", benchmark="Scott2019.concreteness-ridge")
+    assert (row.library_commit, row.private_commit) == (house.main(), None)
+    assert row.submission_id == begun.public_submission
+    # What it met that is still private is told to nobody, also where there is nothing of that but failures.
+    [row] = rows(house, ScoreProvenance, model="coming_out", benchmark="Hidden2026-bare")
+    assert row.submission_id == submission
+    shown = leaderboard(house.context.database, domain="example")
+    assert "Hidden2026-bare" not in str(vars(shown))
     ended = publication.finish(house.context, publication.begin(house.context, submission))
     assert ended.removal_sha == private.main()
     assert not [path for path in private.files(ended.removal_sha) if "coming_out" in path]

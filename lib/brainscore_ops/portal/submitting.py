@@ -93,9 +93,9 @@ def can_try_again(life: SubmissionLife) -> bool:
 def try_again(session: Session, deployment: Deployment, person: Person, submission: int) -> None:
     """Ask the queue to try once more what failed by our fault.
 
-    :raises PageNotFoundError, NotAllowedError: it is not theirs, or there is nothing to try again
+    :raises NotAllowedError: it is not theirs, or there is nothing to try again
     """
-    life = _own(session, person, submission)
+    life = own_submission(session, person, submission)
     step = _again(life)
     if not can_try_again(life) or step is None:
         raise NotAllowedError("expected a submission of yours that failed by our fault")
@@ -130,9 +130,9 @@ def set_visibility(session: Session, person: Person, submission: int, *, public:
     """Show the scores of a submission's models to everybody, or to their owner alone.
 
     :returns: how many models that concerns
-    :raises PageNotFoundError, NotAllowedError: it is not theirs, or its code is private: with that, its scores are
+    :raises NotAllowedError: the submission is not theirs
     """
-    life = _own(session, person, submission)
+    life = own_submission(session, person, submission)
     if public and life.private and life.state != State.PUBLISHED:
         raise NotAllowedError(
             "The scores of private code are for its owner.", remedy="Publish the submission: code and scores together."
@@ -143,6 +143,20 @@ def set_visibility(session: Session, person: Person, submission: int, *, public:
     return len(models)
 
 
+def own_submission(session: Session, person: Person, submission: int) -> SubmissionLife:
+    """A submission that somebody may change, locked.
+
+    :raises PageNotFoundError: there is none, or they may not know of it: the two are told apart by nothing
+    :raises NotAllowedError: it is public, and somebody else's
+    """
+    life = session.get(SubmissionLife, submission, with_for_update=True)
+    if life is None or not person.viewer.sees_submission(life):
+        raise PageNotFoundError("There is no such submission.")
+    if not (person.viewer.owns(life) or person.viewer.sees_everything):
+        raise NotAllowedError("expected a submission of yours")
+    return life
+
+
 def can_publish(life: SubmissionLife) -> bool:
     """Whether a submission is private, and far enough to be brought into the public library."""
     return life.private and life.state in SCORING_DONE
@@ -151,22 +165,12 @@ def can_publish(life: SubmissionLife) -> bool:
 def publish(session: Session, deployment: Deployment, person: Person, submission: int) -> None:
     """Ask the queue to bring a private submission into the public library, by a pull request like any other.
 
-    :raises PageNotFoundError, NotAllowedError: it is not theirs, or there is nothing to publish (yet)
+    :raises NotAllowedError: it is not theirs, or there is nothing to publish (yet)
     """
-    life = _own(session, person, submission)
+    life = own_submission(session, person, submission)
     if not can_publish(life):
         raise NotAllowedError("expected a private submission of yours that was scored")
     _enqueue(deployment, session, "publish_submission", {"submission": submission}, f"web:{person.email}")
-
-
-def _own(session: Session, person: Person, submission: int) -> SubmissionLife:
-    """A submission of somebody's, locked. What they may not know of is not there for them."""
-    life = session.get(SubmissionLife, submission, with_for_update=True)
-    if life is None or not person.viewer.sees_submission(life):
-        raise PageNotFoundError("There is no such submission.")
-    if not (person.viewer.owns(life) or person.viewer.sees_everything):
-        raise NotAllowedError("expected a submission of yours")
-    return life
 
 
 def models_of(session: Session, life: SubmissionLife) -> list[Model]:

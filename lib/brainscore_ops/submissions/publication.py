@@ -166,12 +166,36 @@ def make_public(context: Context, session: Session, carrier: SubmissionLife) -> 
     show_parents(
         session, [parent for parent in session.scalars(select(BenchmarkType.parent_id).where(*benchmarks)) if parent]
     )
+    # What it met that is still private stays the private submission's.
+    others = _still_private(session, life)
     session.execute(
         update(ScoreProvenance)
-        .where(ScoreProvenance.submission_id == life.submission_id)
+        .where(
+            ScoreProvenance.submission_id == life.submission_id,
+            ScoreProvenance.model.not_in(others["models"]),
+            ScoreProvenance.benchmark.not_in(others["benchmarks"]),
+        )
         .values(submission_id=carrier.submission_id)
     )
     move(session, life, State.PUBLISHED, key=str(carrier.submission_id), run_id=context.run_id)
+
+
+def _still_private(session: Session, life: SubmissionLife) -> dict[str, list[str]]:
+    """The models and benchmarks of the same owner's other submissions that are private."""
+    others = session.scalars(
+        select(SubmissionLife)
+        .join(SubmissionLife.submission)
+        .where(
+            SubmissionLife.library == life.library,
+            SubmissionLife.state != State.PUBLISHED,
+            SubmissionLife.submission_id != life.submission_id,
+            Submission.submitter_id == life.submission.submitter_id,
+        )
+    ).all()
+    return {
+        kind: [name for other in others for name in other.identifiers.get(kind, ())]
+        for kind in ("models", "benchmarks")
+    }
 
 
 def give_up(context: Context, session: Session, carrier: SubmissionLife, key: str) -> None:

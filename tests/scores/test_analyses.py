@@ -146,7 +146,7 @@ def test_where_nothing_was_recorded_figures_and_tables_are_empty_and_say_so(data
 
 def test_a_stranger_in_an_identifier_does_nothing_in_a_picture() -> None:
     source = SyntheticSource(models=4, benchmarks=6, seed=2)
-    hostile = "<script>$alert(1)$</script>\x1b[31m"
+    hostile = "\x1b[31m<script>$alert(1)$</script>"
     first = source._models["model"].iloc[0]
     source._scores["model"] = source._scores["model"].replace(first, hostile)
     source._models["model"] = source._models["model"].replace(first, hostile)

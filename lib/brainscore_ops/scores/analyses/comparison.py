@@ -159,10 +159,9 @@ def compare_models(
     first, second = _two(data, first, second)
     table = data.table(models=[first, second], under=under).set_index("benchmark")
     a, b = (table[table["model"] == model] for model in (first, second))
-    frame = a[["value", "error", "ceiling"]].join(
-        b[["value", "error"]], how="inner", lsuffix="_first", rsuffix="_second"
-    )
-    frame.columns = ["first", "first_error", "ceiling", "second", "second_error"]
+    ours = a[["value", "error", "ceiling"]].set_axis(["first", "first_error", "ceiling"], axis=1)
+    theirs = b[["value", "error"]].set_axis(["second", "second_error"], axis=1)
+    frame = ours.join(theirs, how="inner")
     frame = frame.dropna(subset=["first", "second"]).reset_index()
     if frame.empty:
         raise NoScoresError(f"expected a benchmark on which both {first} and {second} have a score, there is none")

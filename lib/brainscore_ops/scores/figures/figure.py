@@ -47,4 +47,4 @@ class Figure:
 
 def figure(traces: list[dict[str, Any]], layout: dict[str, Any], words: str) -> Figure:
     """A figure of traces on a layout."""
-    return Figure({"data": traces, "layout": layout}, words)
+    return Figure({"data": traces, "layout": layout}, printable(words))

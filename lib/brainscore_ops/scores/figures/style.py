@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from brainscore_ops.display import printable
+
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW, GREY = (
     "#0072b2",
     "#e69f00",
@@ -33,7 +35,7 @@ def layout(title: str, x: str, y: str, *, height: int = HEIGHT, **more: Any) -> 
         axes[name] |= more.pop(name, {})
     return {
         "title": {
-            "text": title,
+            "text": printable(title),
             "x": 0,
             "xanchor": "left",
             "xref": "container",
@@ -56,6 +58,7 @@ def layout(title: str, x: str, y: str, *, height: int = HEIGHT, **more: Any) -> 
 
 def label(identifier: str, longest: int = LONGEST_LABEL) -> str:
     """An identifier that fits beside an axis: shortened in its middle, where it says least."""
+    identifier = printable(identifier)
     if len(identifier) <= longest:
         return identifier
     head = (longest - 1) * 2 // 3
@@ -65,7 +68,9 @@ def label(identifier: str, longest: int = LONGEST_LABEL) -> str:
 def labels(identifiers: list[str], longest: int = LONGEST_LABEL) -> list[str]:
     """Labels that differ wherever the identifiers do."""
     short = [label(identifier, longest) for identifier in identifiers]
-    return [each if short.count(each) == 1 else whole for each, whole in zip(short, identifiers, strict=True)]
+    return [
+        each if short.count(each) == 1 else printable(whole) for each, whole in zip(short, identifiers, strict=True)
+    ]
 
 
 def rows_height(rows: int) -> int:

@@ -172,9 +172,10 @@ def test_no_page_and_no_part_of_the_api_tells_that_it_exists(secret: Secret) -> 
     assert len(pairs) > 60
     for visitor in visitors(secret):
         for path, other in pairs:
-            answer, same = visitor.get(path), visitor.get(other)
-            assert told(answer, path) == told(same, other), (path, other)
+            answer = visitor.get(path)
             assert MARKER not in told(answer, path)[1], path
+            if path != other:
+                assert told(answer, path) == told(visitor.get(other), other), (path, other)
 
 
 def test_nobody_else_can_do_anything_to_it(secret: Secret) -> None:

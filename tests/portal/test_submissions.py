@@ -54,6 +54,23 @@ def test_the_page_says_what_happened_why_and_what_to_do(portal):
     assert "http-equiv" not in text, "it has ended: nothing is loaded again"
 
 
+def test_what_was_sent_can_be_had_again_by_its_owner_and_staff_alone(portal):
+    member, sent = portal.member(), archive()
+    hidden, shown = number(send(member, sent, public="no")), number(send(member, archive()))
+    where = f"/submissions/{hidden}/archive"
+    assert where in member.get(f"/submissions/{hidden}").text
+    for allowed in (member, portal.member(is_staff=True)):
+        answer = allowed.get(where)
+        assert (answer.headers["Content-Type"], answer.content) == ("application/zip", sent)
+    assert portal.member().get(where).status_code == 404
+    assert portal.member().get(f"/submissions/{shown}/archive").status_code == 403
+    assert where not in portal.visitor().get(f"/submissions/{shown}").text
+
+
+def test_pages_are_compressed(portal):
+    assert portal.visitor().get("/sign-in").headers["Content-Encoding"] == "gzip"
+
+
 def test_strangers_see_the_steps_of_a_public_submission_and_neither_logs_nor_address(portal):
     member = portal.member()
     found = submitted(portal, member)
@@ -83,7 +100,7 @@ def test_private_code_is_published_by_its_owner_and_its_scores_are_not_shown_bef
     with portal.database.session() as session:
         session.get_one(SubmissionLife, found).state = State.SCORED
     assert member.submit(f"{page}/visibility", page="/account", public="yes").status_code == 403
-    assert other.submit(f"{page}/publish", page="/account").status_code == 403
+    assert other.submit(f"{page}/publish", page="/account").status_code == 404, "they may not know of it"
     assert "Publish code and scores" in member.get(page).text
     assert member.submit(f"{page}/publish", page=page).status_code == 303
     assert "publish_submission" in [job.runbook for job in jobs(portal.deployment, subject=f"submission {found}")]

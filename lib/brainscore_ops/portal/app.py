@@ -98,7 +98,11 @@ class PublicServer(ServerApp):
 
     def init_webapp(self) -> None:
         super().init_webapp()
-        self.web_app = PublicApplication([], default_handler_class=NotFound, **self.web_app.settings)  # type: ignore[assignment]
+        settings = {
+            **self.web_app.settings,
+            "compress_response": True,
+        }  # asked for when the application is made, or never
+        self.web_app = PublicApplication([], default_handler_class=NotFound, **settings)  # type: ignore[assignment]
 
     def init_httpserver(self) -> None:
         self._http_server = HTTPServer(
@@ -169,7 +173,6 @@ class Portal(ExtensionApp):
             executor=self.executor,
             checking=self.checking,
             postman=self.postman,
-            compress_response=True,
             xsrf_cookies=True,
             xsrf_cookie_version=2,
             xsrf_cookie_name=address.cookie_name("xsrf"),

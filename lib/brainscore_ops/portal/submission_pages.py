@@ -11,16 +11,19 @@ from tornado.web import stream_request_body
 from brainscore_ops.errors import OpsError
 from brainscore_ops.plugins.archive import ArchiveRefusedError
 from brainscore_ops.portal import quota, rate_limits, submission_views
-from brainscore_ops.portal.errors import BadRequestError, TooLargeError
+from brainscore_ops.portal.errors import BadRequestError, PageNotFoundError, TooLargeError
 from brainscore_ops.portal.handlers import PortalHandler, status_of
-from brainscore_ops.portal.submitting import Arrived, publish, set_visibility, submit, try_again
+from brainscore_ops.portal.submitting import Arrived, own_submission, publish, set_visibility, submit, try_again
 from brainscore_ops.portal.uploads import Upload
 from brainscore_ops.submissions.intake import VisibilityError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from brainscore_ops.portal.sessions import Person
 
 FIELD = "archive"
+_CHUNK_BYTES = 1_000_000
 SLACK_BYTES = 100_000
 """What a form has beside its file."""
 
@@ -175,6 +178,30 @@ class SubmissionPage(PortalHandler):
         await self.render("submission.html", view=view, said=SAID.get(self.get_query_argument("said", ""), ""))
 
 
+class SubmissionArchive(PortalHandler):
+    """What was sent in: of a private submission its owner sees the code nowhere else."""
+
+    async def get(self, number: str) -> None:
+        person = self.signed_in("read")
+
+        def find() -> Path:
+            with self.database.session() as session:
+                life = own_submission(session, person, int(number))
+                path = self.deployment.state / life.archive_path if life.archive_path else None
+            if path is None or not path.is_file():
+                raise PageNotFoundError("There is no archive: it was a pull request, or was removed after its time.")
+            return path
+
+        path = await self.in_thread(find)
+        self.set_header("Content-Type", "application/zip")
+        self.set_header("Content-Disposition", f'attachment; filename="submission-{number}.zip"')
+        self.set_header("Cache-Control", "private, no-store")
+        with path.open("rb") as file:
+            while chunk := await self.in_thread(file.read, _CHUNK_BYTES):
+                self.write(chunk)
+                await self.flush()
+
+
 class SubmissionVisibility(PortalHandler):
     """Who sees the scores."""
 
@@ -231,6 +258,7 @@ ROUTES: list[tuple[str, type[PortalHandler]]] = [
     (r"/submit", Submit),
     (r"/submissions", Submissions),
     (rf"/submissions/{_N}", SubmissionPage),
+    (rf"/submissions/{_N}/archive", SubmissionArchive),
     (rf"/submissions/{_N}/visibility", SubmissionVisibility),
     (rf"/submissions/{_N}/publish", SubmissionPublish),
     (rf"/submissions/{_N}/again", SubmissionAgain),

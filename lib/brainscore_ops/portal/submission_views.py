@@ -106,6 +106,8 @@ class View:
     """Whether they may change it."""
     scores_are_public: bool | None
     """None where there is nothing yet that could be shown or hidden."""
+    has_archive: bool
+    """Whether the viewer may have what was sent in."""
     can_try_again: bool
     can_publish: bool
     """Whether it is private, and could be brought into the public library."""
@@ -189,6 +191,7 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
             standing=standings(session, [number]).get(number),
             is_theirs=theirs,
             scores_are_public=all(model.public for model in models) if models and not is_private else None,
+            has_archive=theirs and life.archive_path is not None,
             can_try_again=theirs and can_try_again(life),
             can_publish=theirs and can_publish(life),
             carriers=tuple(carrier.submission_id for carrier in life.carriers) if theirs else (),

@@ -246,6 +246,12 @@ def test_a_file_of_another_machine_is_left_alone_while_it_says_running(bench, da
     assert harvest_run(database, write_file(bench, an_entry(host="node17", process=2**22 - 1))) is False
 
 
+def test_a_file_of_another_machine_says_running_no_longer_than_any_run_takes(bench, database):
+    ancient = an_entry(host="node17", started_at=datetime.now(UTC) - timedelta(days=9))
+    assert harvest_run(database, write_file(bench, ancient)) is True
+    assert find_run(database, ancient.id).state is RunState.LOST
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", "null", '{"id": 3}'])
 def test_a_file_that_is_no_entry_is_told(bench, database, content):
     path = bench.root / "x.run.json"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from brainscore_ops.settings import Deployment
 
 FILE_ENDING = ".run.json"
+LONGEST_RUN = timedelta(days=8)
+"""A run in a file whose machine does not answer for it is lost after this: clusters end jobs after a week."""
 HARVESTED_DAYS = 30
 """How far back a starting run looks for files of runs that the database does not know."""
 
@@ -227,7 +229,10 @@ def _merge(entry: RunEntry, session: Session) -> None:
 
 
 def _may_be_driven(entry: RunEntry) -> bool:
-    return entry.host != socket.gethostname() or _is_driven_here(entry)
+    """Whether somebody may still drive a run. Of another machine's processes nothing is known but that none runs for so long."""
+    if entry.host != socket.gethostname():
+        return datetime.now(UTC) - entry.started_at < LONGEST_RUN
+    return _is_driven_here(entry)
 
 
 def _is_driven_here(entry: RunEntry) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -117,6 +118,9 @@ def test_a_failed_run_is_opened_at_its_failing_cell_and_stepped_to_its_end(bench
     executed = record.notebook["metadata"]["brainscore_ops"]["session"]["executed"]
     assert [(each["step"], each["failed"]) for each in executed] == [("two", False), ("three", False)]
     assert record.notebook["metadata"]["kernelspec"]["name"] == "python3"
+    text = "\n".join("".join(cell["source"]) for cell in record.notebook["cells"] if cell["cell_type"] == "markdown")
+    [(run_id, link)] = re.findall(r"It ended the run \[([^]]+)\]\(([^)]+)\)", text)
+    assert (record.path.parent / link).resolve() == failed.record.resolve(), run_id
     assert failed.record.read_bytes() == before
     assert not list((bench.deployment.outputs / "sessions").iterdir())
     shown = CliRunner().invoke(show, [failed.id, "--deployment", "test"]).output

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brainscore_ops.errors import Fault, StepFailedError, UsageError
@@ -26,7 +28,6 @@ from brainscore_ops.settings.workspace import RUN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from brainscore_ops.runbooks.catalogue import Runbook
     from brainscore_ops.runbooks.history import ShownRun
@@ -240,6 +241,10 @@ class SteppedRun(DrivenRun):
         # Whatever a person types stands in the record, so it is cleaned too.
         for cell in self._notebook.cells:
             cell.source = self._redactor.text(cell.source)
+            if final and cell.cell_type == "markdown" and self._failed.record is not None:
+                # The copy beside the session goes with it.
+                lasting = Path(os.path.relpath(self._failed.record, self._record.parent)).as_posix()
+                cell.source = cell.source.replace(f"]({FAILED_COPY})", f"]({lasting})")
         return super()._write(final=final)
 
     def _ending(self) -> Ending:

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg2
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -230,11 +231,11 @@ def explained_by_schema(database: Database) -> Iterator[None]:
 
     For what only reads, and works on an older schema as long as that has what it reads.
 
-    :raises SchemaOutdatedError: instead of SQLAlchemy's ProgrammingError
+    :raises SchemaOutdatedError: instead of SQLAlchemy's ProgrammingError, or of the driver's where its cursors are used directly
     """
     try:
         yield
-    except ProgrammingError:
+    except (ProgrammingError, psycopg2.ProgrammingError):
         require_newest(database)
         raise
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,7 +33,13 @@ QUOTA = 3
 
 @pytest.fixture(scope="session")
 def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
-    folder = tmp_path_factory.mktemp("portal")
+    with serving(tmp_path_factory.mktemp("portal")) as served:
+        yield served
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Portal]:
+    """A deployment of its own with the example library, and its website; nothing is left of them afterwards."""
     root = folder / "workspace"
     (root / "params").mkdir(parents=True)
     for name in ("notebooks", "examples"):

@@ -7,9 +7,12 @@ import os
 import re
 import subprocess
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.portal.visitors import COMMAND, PASSWORD, eventually
+import pytest
+from tests.portal.conftest import serving
+from tests.portal.visitors import COMMAND, PASSWORD, Portal, eventually
 
 SHOTS = os.environ.get("BRAINSCORE_OPS_SCREENSHOTS")
 """A folder for pictures of the pages, for whoever wants to look at them."""
@@ -37,6 +40,13 @@ def test_counts_vowels():
     stimuli = pd.DataFrame({"stimulus_id": ["a"], "text": ["apple"]})
     assert load_model("vowel-count").represent(stimuli).to_numpy().tolist() == [[2.0]]
 """
+
+
+@pytest.fixture(scope="module")
+def portal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Portal]:
+    """A website of its own: what is scored here stands on its leaderboard for good."""
+    with serving(tmp_path_factory.mktemp("journey")) as served:
+        yield served
 
 
 def model() -> bytes:

@@ -116,14 +116,14 @@ def test_from_signing_up_to_the_score_and_back_out(portal, page):
     assert "vowel-count" in stranger.get("/").text
     page.get_by_role("button", name="Show them to me alone").click()
     page.get_by_text("You and the Brain-Score team alone see the scores now.").wait_for()
-    assert eventually(lambda: "vowel-count" not in stranger.get("/").text, seconds=3)
+    assert eventually(lambda: "vowel-count" not in stranger.get("/").text, seconds=15)
     assert stranger.get("/models/vowel-count").status_code == 404
     page.get_by_role("link", name="Leaderboard", exact=True).click()
     page.get_by_role("link", name="vowel-count").first.wait_for()
     page.goto(submission)
     page.get_by_role("button", name="Show them to everybody").click()
     page.get_by_text("Everybody sees the scores now.").wait_for()
-    assert eventually(lambda: "vowel-count" in stranger.get("/").text, seconds=3)
+    assert eventually(lambda: "vowel-count" in stranger.get("/").text, seconds=15)
     page.get_by_role("link", name="My submissions").click()
     assert page.get_by_role("row", name=re.compile("Counting vowels")).get_by_text("scored").first.is_visible()
     shoot(page, "my-submissions")

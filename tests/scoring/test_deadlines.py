@@ -5,9 +5,10 @@ Here pairs are given to the dispatch itself, on a real SLURM or a local cluster,
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -209,12 +210,17 @@ def test_nobody_beyond_the_interface_of_the_settings_can_reach_scheduler_or_work
     assert reached == {"127.0.0.1"}
 
 
+def drive(driver: str) -> dict[str, str]:
+    """As a driver in a process of its own: identity → what became of the pair."""
+    deployment = load_deployment("still")
+    outcomes = ways(deployment, tasks(deployment, count=3, seconds=0.5), driver)
+    return {identity: outcome.state for identity, outcome in outcomes.items()}
+
+
 def test_two_drivers_that_want_the_same_pairs_compute_each_once(lay: Lay):
     deployment = lay(cluster="local", workers=1)
-    given = tasks(deployment, count=3, seconds=0.5)
-    with ThreadPoolExecutor(2) as both:
-        found = list(both.map(lambda driver: ways(deployment, given, driver), ("first", "second")))
-    assert found[0] == found[1]
-    assert {outcome.state for outcome in found[0].values()} == {"scored"}
-    made = [attempt for task in given for attempt in attempts_of(task.results)]
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as both:
+        found = list(both.map(drive, ("first", "second")))
+    assert found[0] == found[1] == {"pair-0": "scored", "pair-1": "scored", "pair-2": "scored"}
+    made = [attempt for task in tasks(deployment, count=3) for attempt in attempts_of(task.results)]
     assert [attempt.number for attempt in made] == [1, 1, 1]

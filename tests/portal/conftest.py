@@ -117,8 +117,9 @@ def free_port() -> int:
             return number
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Of a module, not of the session: while it is there an event loop runs in this thread, where other tests have theirs."""
     chromium = shutil.which("chromium")
     assert chromium, "pages are tested in Debian's chromium: apt-get install chromium"
     flags = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"

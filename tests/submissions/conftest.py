@@ -6,6 +6,7 @@ import itertools
 import subprocess
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -212,7 +213,13 @@ def rows(house, table, **conditions):
 
 @pytest.fixture(scope="session")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    folder = tmp_path_factory.mktemp("house")
+    with building(tmp_path_factory.mktemp("house")) as made:
+        yield made
+
+
+@contextmanager
+def building(folder: Path) -> Iterator[House]:
+    """A deployment of its own, with the example library; nothing of it is left afterwards."""
     deployment = load_deployment("local", Workspace(ROOT, folder / "state", folder / "outputs"))
     services.up(deployment)
     store = services.forge_store(deployment)

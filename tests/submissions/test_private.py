@@ -17,12 +17,32 @@ from brainscore_ops.submissions.context import Context, NoPrivateRepositoryError
 from brainscore_ops.submissions.life import find_life, timeline
 from brainscore_ops.submissions.pull_requests import follow
 
-from .conftest import ADA, BOB, CRASHED, WHEN, House, benchmark_files, model_files, outcome, planned, record, rows
+from .conftest import (
+    ADA,
+    BOB,
+    CRASHED,
+    WHEN,
+    House,
+    benchmark_files,
+    building,
+    model_files,
+    outcome,
+    planned,
+    record,
+    rows,
+)
 
 SOMEBODY = Person("Somebody", "somebody@example.org")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def house(tmp_path_factory):
+    """A house of its own: what is merged here would be scored by others, too."""
+    with building(tmp_path_factory.mktemp("private")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def private(house):
     """The same house, with its private repository at hand."""
     return house.at_private()

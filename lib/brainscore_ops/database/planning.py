@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOCK_SECONDS = 20
 """How long a plan waits for rows that somebody writes."""
-_NO_PART = {"run_id", "html", "text", "jenkins_id", "password"}
+_NO_PART = {"run_id", "html", "text", "jenkins_id", "password", "token", "unsubscribe_url"}
 """Columns that say which run wrote a row, or at length what others say in short, or are drawn by lot."""
 
 

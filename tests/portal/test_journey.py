@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 from tests.portal.conftest import serving
 from tests.portal.visitors import COMMAND, PASSWORD, Portal, eventually
 
@@ -107,13 +108,13 @@ def test_from_signing_up_to_the_score_and_back_out(portal, page):
     shoot(page, "scored")
     page.get_by_role("link", name="Record").last.click()
     page.locator("iframe").wait_for()
-    assert "Score" in page.frame_locator("iframe").locator("body").inner_text()
+    expect(page.frame_locator("iframe").locator("body")).to_contain_text("Score")
     shoot(page, "record")
     page.go_back()
 
     # It stands on the leaderboard. Its owner hides the scores from others, and shows them again.
     stranger, submission = portal.visitor(), page.url
-    assert "vowel-count" in stranger.get("/").text
+    assert eventually(lambda: "vowel-count" in stranger.get("/").text, seconds=15)
     page.get_by_role("button", name="Show them to me alone").click()
     page.get_by_text("You and the Brain-Score team alone see the scores now.").wait_for()
     assert eventually(lambda: "vowel-count" not in stranger.get("/").text, seconds=15)

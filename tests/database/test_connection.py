@@ -1,16 +1,13 @@
-import os
-import signal
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
+from tests.mortal_postgres import MortalPostgres
 
 from brainscore_ops.database.connection import Database, LockHeldError
-from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.database.errors import DatabaseAccessError, DatabaseMissingError, DatabaseUnavailableError
 from brainscore_ops.settings import DatabaseSecret
 
@@ -119,8 +116,8 @@ def test_a_server_that_takes_the_call_and_says_nothing_is_given_up(postgres):
 @pytest.fixture
 def mortal(tmp_path):
     """A server of its own, to be killed, with a table in its database."""
-    server = EmbeddedPostgres(tmp_path / "server")
-    database = Database(DatabaseSecret.model_validate(server.start()), patience=20)
+    server = MortalPostgres(tmp_path / "server")
+    database = Database(DatabaseSecret.model_validate(server.start()), patience=90)
     with database.session() as session:
         session.execute(text("CREATE TABLE note (word text UNIQUE)"))
     yield server, database
@@ -128,16 +125,10 @@ def mortal(tmp_path):
     server.destroy()
 
 
-def kill(server, database):
-    with database.session() as session:
-        folder = session.scalar(text("SHOW data_directory"))
-    os.kill(int((Path(folder) / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
-
-
 def test_a_server_that_restarts_is_waited_for_with_a_message(mortal, capfd):
     server, database = mortal
-    kill(server, database)
-    threading.Timer(0.5, server.start).start()
+    server.kill()
+    server.start_later(0.5)
     with database.session() as session:
         session.execute(text("INSERT INTO note VALUES ('a')"))
     assert count(database) == 1
@@ -153,7 +144,7 @@ def test_a_transaction_that_loses_its_server_is_done_again_from_its_start(mortal
         session.execute(text("INSERT INTO note VALUES ('a')"))
         if len(attempts) == 1:
             server.stop()
-            threading.Timer(0.5, server.start).start()
+            server.start_later(0.5)
         session.execute(text("INSERT INTO note VALUES ('b')"))
         return "done"
 
@@ -249,7 +240,7 @@ def test_who_waited_for_a_lock_in_vain_is_told_who_has_it(database, monkeypatch)
 def test_a_lock_that_is_held_on_is_taken_again_after_a_restart(mortal):
     server, database = mortal
     database.hold("a", seconds=1)
-    kill(server, database)
+    server.kill()
     server.start()
     assert count(database) == 0
     other = database.beside(database.secret.database)

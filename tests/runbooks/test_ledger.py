@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from tests.mortal_postgres import MortalPostgres
 
 from brainscore_ops.database.brainscore_tables import Submission, User
 from brainscore_ops.database.connection import DatabaseUnavailableError
@@ -138,7 +136,7 @@ def test_a_run_outlives_its_database_and_is_entered_by_the_next(bench, tmp_path,
 
 
 def test_a_run_whose_database_is_killed_and_started_again_in_the_middle_goes_on(bench, tmp_path):
-    server = EmbeddedPostgres(tmp_path / "mortal")
+    server = MortalPostgres(tmp_path / "mortal")
     try:
         write_secret(bench.deployment.secrets_file, "test/database", server.start())
         database = bench.database()
@@ -155,8 +153,8 @@ def test_a_run_whose_database_is_killed_and_started_again_in_the_middle_goes_on(
 
         def kill_after_the_first(step):
             if step.step == "one" and step.seconds is not None:
-                kill(database)
-                threading.Timer(1, server.start).start()
+                server.kill()
+                server.start_later(1)
 
         result = run_runbook("toy", {}, triggered_by="test", on_step=kill_after_the_first)
         assert (result.state, result.notes) == (RunState.SUCCEEDED, ())
@@ -164,12 +162,6 @@ def test_a_run_whose_database_is_killed_and_started_again_in_the_middle_goes_on(
     finally:
         database.close()
         server.destroy()
-
-
-def kill(database):
-    with database.session() as session:
-        folder = session.scalar(text("SHOW data_directory"))
-    os.kill(int((Path(folder) / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
 
 
 def test_a_run_that_goes_on_is_not_lost_when_a_restart_took_its_lock(bench, database):

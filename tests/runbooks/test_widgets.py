@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from tests.runbooks.test_ledger import kill
+from tests.mortal_postgres import MortalPostgres
 from tests.runbooks.test_stepping import page
 
-from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.database.schema import upgrade
 from brainscore_ops.runbooks.history import list_runs
 from brainscore_ops.runbooks.runs import RunKind
@@ -157,14 +156,14 @@ def test_the_console_filters(bench, watched):
 
 
 def test_the_console_says_that_the_database_is_away_and_comes_back(bench, watched, tmp_path):
-    server = EmbeddedPostgres(tmp_path / "mortal")
+    server = MortalPostgres(tmp_path / "mortal")
     try:
         write_secret(bench.deployment.secrets_file, "test/database", server.start())
         database = bench.database()
         upgrade(database)
         found = watched()
-        kill(database)
         database.close()
+        server.kill()
         eventually(lambda: "away since" in found.standing.value)
         server.start()
         eventually(lambda: "live" in found.standing.value)

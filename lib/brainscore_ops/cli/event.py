@@ -12,9 +12,12 @@ import click
 
 from brainscore_ops.cli.main import print_json
 from brainscore_ops.cli.services import json_option
+from brainscore_ops.cli.shown_run import execute_shown, print_error
 from brainscore_ops.display import printable
 
 if TYPE_CHECKING:
+    from brainscore_ops.cli.shown_run import StepLines
+    from brainscore_ops.events import Task
     from brainscore_ops.runbooks.runs import RunResult
 
 
@@ -47,12 +50,9 @@ def event(workflow: str, payload: Path, trigger: str, deployment: str, *, check:
     Within GitHub Actions the record's path becomes the step's output ``record``, and how it ended a line of the job's summary.
     Exit codes as of `run`; 2 for an event that is none of this workflow's, 3 for one of another library; nothing is run then.
     """
-    from rich.console import Console
-
-    from brainscore_ops.cli.run import StepLines, print_error
     from brainscore_ops.events import open_heads, parse_event, read_event, tasks_of
     from brainscore_ops.runbooks.execution import run_runbook
-    from brainscore_ops.runbooks.signals import RunInterrupted
+    from brainscore_ops.runbooks.states import RunState
     from brainscore_ops.settings import load_deployment
 
     document = read_event(payload)
@@ -64,26 +64,23 @@ def event(workflow: str, payload: Path, trigger: str, deployment: str, *, check:
     if check:
         print_json([{"runbook": task.runbook, "parameters": dict(task.parameters)} for task in tasks])
         return
+    triggered_by = f"ci:{trigger}:{_sender(document)}"[:100]
     results: list[RunResult] = []
     for task in tasks:
-        lines = StepLines(Console(stderr=as_json, highlight=False))
-        try:
-            result = run_runbook(
-                task.runbook,
-                task.parameters,
-                deployment=deployment,
-                triggered_by=f"ci:{trigger}:{_sender(document)}"[:100],
-                on_step=lines,
+
+        def execute(lines: StepLines, task: Task = task) -> RunResult:
+            return run_runbook(
+                task.runbook, task.parameters, deployment=deployment, triggered_by=triggered_by, on_step=lines
             )
-        except RunInterrupted as interruption:
-            result = interruption.result
-        finally:
-            lines.close()
+
+        result = execute_shown(execute, to_stderr=as_json)
         results.append(result)
         if not as_json:
             click.echo(f"{result.runbook} {result.state} ({result.id})")
             if result.error:
                 print_error(result.error)
+        if result.state is RunState.INTERRUPTED:
+            break
     _tell_actions(results)
     if as_json:
         print_json([result.as_dict() for result in results])

@@ -9,9 +9,11 @@ import click
 
 from brainscore_ops.cli.main import print_json, user_name
 from brainscore_ops.cli.services import deployment_option, json_option
+from brainscore_ops.cli.shown_run import execute_shown, leave_with, print_result
 
 if TYPE_CHECKING:
-    from brainscore_ops.runbooks.runs import RunEntry
+    from brainscore_ops.cli.shown_run import StepLines
+    from brainscore_ops.runbooks.runs import RunResult
     from brainscore_ops.runbooks.stepping.session import Opened
 
 
@@ -34,24 +36,21 @@ def open_run(
     RUN is an id or the start of one, or `last-failed` (which it is if nothing is given). What you execute is recorded as a
     run of its own, linked to RUN; JupyterLab's shut-down, or Ctrl-C here, seals that record. RUN's own record stays as it is.
     """
-    from rich.console import Console
-
-    from brainscore_ops.cli.run import StepLines, print_result
     from brainscore_ops.workbench import opening
 
-    console = Console(stderr=print_url, highlight=False)
-    lines = StepLines(console)
+    def execute(lines: StepLines) -> RunResult:
+        def announce(opened: Opened) -> None:
+            lines.close()
+            console = lines.console
+            console.print(f"[bold yellow]■[/] stopped before [bold]{opened.step}[/]; this session is {opened.run_id}")
+            click.echo(opened.url)
+            console.print(
+                "[dim]Step on there. File › Shut Down, or Ctrl-C here, ends the session and seals its record.[/]"
+            )
+            if not (no_browser or print_url):
+                webbrowser.open(opened.url)
 
-    def announce(opened: Opened) -> None:
-        lines.close()
-        console.print(f"[bold yellow]■[/] stopped before [bold]{opened.step}[/]; this session is {opened.run_id}")
-        click.echo(opened.url)
-        console.print("[dim]Step on there. File › Shut Down, or Ctrl-C here, ends the session and seals its record.[/]")
-        if not (no_browser or print_url):
-            webbrowser.open(opened.url)
-
-    try:
-        result = opening.open_run(
+        return opening.open_run(
             run,
             deployment,
             triggered_by=f"open:{user_name()}",
@@ -61,9 +60,9 @@ def open_run(
             port=port,
             tell=lambda words: click.echo(words, err=True),
         )
-    finally:
-        lines.close()
-    print_result(console, result)
+
+    result = execute_shown(execute, to_stderr=print_url)
+    print_result(result, to_stderr=print_url)
     raise SystemExit(result.exit_code)
 
 
@@ -85,36 +84,19 @@ def resume(run: str, given: tuple[tuple[str, str], ...], deployment: str, *, as_
 
     RUN is an id or the start of one, `last` or `last-failed` (which it is if nothing is given). The new run is linked to it.
     """
-    from rich.console import Console
-
-    from brainscore_ops.cli.run import StepLines, print_result
-    from brainscore_ops.runbooks.signals import RunInterrupted
     from brainscore_ops.workbench import opening
 
-    console = Console(stderr=as_json, highlight=False)
-    lines = StepLines(console)
-
-    def announce(entry: RunEntry) -> None:
-        console.print(f"[dim]going on from {entry.id}, {entry.state}[/]")
-
-    try:
-        result = opening.resume_run(
+    def execute(lines: StepLines) -> RunResult:
+        return opening.resume_run(
             run,
             deployment,
             dict(given),
             triggered_by=f"resume:{user_name()}",
-            on_start=announce,
+            on_start=lambda entry: lines.console.print(f"[dim]going on from {entry.id}, {entry.state}[/]"),
             on_step=lines,
         )
-    except RunInterrupted as interruption:
-        result = interruption.result
-    finally:
-        lines.close()
-    if as_json:
-        print_json(result.as_dict())
-    else:
-        print_result(console, result)
-    raise SystemExit(result.exit_code)
+
+    leave_with(execute_shown(execute, to_stderr=as_json), as_json=as_json)
 
 
 @click.command()

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from brainscore_ops.cli.main import print_json, user_name
+from brainscore_ops.cli.shown_run import execute_shown, leave_with, print_result
 from brainscore_ops.display import printable
 from brainscore_ops.errors import UsageError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.status import Status
-
+    from brainscore_ops.cli.shown_run import StepLines
     from brainscore_ops.runbooks.planning import Planned
-    from brainscore_ops.runbooks.runs import RunResult, StepProgress
+    from brainscore_ops.runbooks.runs import RunResult
 
 
 @click.command(add_help_option=False)
@@ -96,38 +94,22 @@ def run(
         raise UsageError("expected --no-wait beside --driver slurm alone: in this process a run is waited for")
     if ref is not None:
         raise SystemExit(_run_at(ref, runbook, parameters, given, file, deployment, as_json=as_json))
-    from rich.console import Console
-
     from brainscore_ops.runbooks.execution import run_runbook
     from brainscore_ops.runbooks.planning import plan_runbook, run_as_planned
-    from brainscore_ops.runbooks.signals import RunInterrupted
 
-    console = Console(stderr=as_json, highlight=False)
-    progress = StepLines(console)
-    asked: dict[str, Any] = {
-        "deployment": deployment,
-        "triggered_by": f"cli:{user_name()}",
-        "on_step": progress,
-    }
-    try:
+    asked: dict[str, Any] = {"deployment": deployment, "triggered_by": f"cli:{user_name()}"}
+
+    def execute(lines: StepLines) -> RunResult:
         if only_plan:
-            planned = plan_runbook(runbook, parameters, **asked)
-            progress.close()
-            _print_plan(console, planned, as_json=as_json)
+            planned = plan_runbook(runbook, parameters, on_step=lines, **asked)
+            lines.close()
+            _print_plan(planned, as_json=as_json)
             raise SystemExit(planned.result.exit_code)
         if plan_digest is not None:
-            result = run_as_planned(runbook, parameters, plan_digest, **asked)
-        else:
-            result = run_runbook(runbook, parameters, **asked)
-    except RunInterrupted as interruption:
-        result = interruption.result
-    finally:
-        progress.close()
-    if as_json:
-        print_json(result.as_dict())
-    else:
-        print_result(console, result)
-    raise SystemExit(result.exit_code)
+            return run_as_planned(runbook, parameters, plan_digest, on_step=lines, **asked)
+        return run_runbook(runbook, parameters, on_step=lines, **asked)
+
+    leave_with(execute_shown(execute, to_stderr=as_json), as_json=as_json)
 
 
 def _run_at(
@@ -188,53 +170,7 @@ def _chosen(deployment: str | None, parameters: dict[str, Any]) -> str:
     return chosen
 
 
-_LINE_SECONDS = 10.0
-
-
-class StepLines:
-    """Shows steps as they go: on a terminal the running one turns above what it shows; elsewhere every event is a line, and
-    from time to time what a step shows.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._turning: Status | None = None
-        self._said, self._said_at = "", 0.0
-
-    def __call__(self, progress: StepProgress) -> None:
-        name = f"{progress.position}/{progress.count} {progress.step}"
-        if progress.shown:
-            self._show(name, progress.shown)
-            return
-        self.close()
-        if progress.seconds is None:
-            if self._console.is_terminal:
-                self._turning = self._console.status(f"{name} …")
-                self._turning.start()
-            return
-        sign, style = ("✓", "green") if progress.state == "succeeded" else ("✗", "red")
-        self._console.print(f"[{style}]{sign}[/] {name}  [dim]{progress.seconds:.1f} s[/]")
-
-    def close(self) -> None:
-        """Stop what turns."""
-        if self._turning is not None:
-            self._turning.stop()
-            self._turning = None
-
-    def _show(self, name: str, shown: str) -> None:
-        from rich.text import Text
-
-        if self._turning is not None:
-            lines = printable(shown).splitlines()[: max(3, self._console.height - 4)]
-            self._turning.update(Text("\n".join([f"{name} …", *lines]), no_wrap=True, overflow="ellipsis"))
-            return
-        line = printable(shown.partition("\n")[0])
-        if line != self._said and time.monotonic() - self._said_at > _LINE_SECONDS:
-            self._said, self._said_at = line, time.monotonic()
-            self._console.print(f"  {name}: {line}", markup=False)
-
-
-def _print_plan(console: Console, planned: Planned, *, as_json: bool) -> None:
+def _print_plan(planned: Planned, *, as_json: bool) -> None:
     if as_json:
         print_json(planned.as_dict())
         return
@@ -242,38 +178,8 @@ def _print_plan(console: Console, planned: Planned, *, as_json: bool) -> None:
     click.echo(printable(str(effects.table())))
     if effects.ends_at:
         click.echo(f"\nThe plan goes this far: {effects.ends_at}")
-    print_result(console, planned.result)
+    print_result(planned.result)
     click.echo(f"plan: {effects.digest}\n(nothing was done; `--plan-digest {effects.digest[:16]}` does exactly this)")
-
-
-def print_result(console: Console, result: RunResult) -> None:
-    """Print how a run ended: its state, what ended it, its scraps, where its record is."""
-    from rich.markup import escape
-
-    style = "green" if result.exit_code == 0 else "red"
-    at = f" at {result.failing_step}" if result.failing_step else ""
-    console.print(f"[bold {style}]{result.runbook}: {result.state}{escape(at)}[/]  [dim]{result.seconds:.1f} s[/]")
-    if result.error:
-        print_error(result.error)
-    for note in result.notes:
-        click.echo(f"note: {note}", err=True)
-    for name, value in result.scraps.items():
-        console.print(f"  {escape(name)}: {escape(_shorten(value))}", soft_wrap=True)
-    click.echo(f"record: {result.record}")
-
-
-def print_error(error: dict[str, Any]) -> None:
-    """Print what ended a run: message, problems, remedy, last lines."""
-    from brainscore_ops.runbooks.history import LAST_LINES
-
-    lines = [f"{error['type']} [{error['code']}]: {error['message']}"]
-    for problem in error["problems"]:
-        place = f"{problem['where']}: " if problem["where"] else ""
-        lines.append(f"  - {place}{problem['message']} {problem['remedy']}".rstrip())
-    lines += [f"  | {line}" for line in error["log"].splitlines()[-LAST_LINES:]]
-    if error["remedy"]:
-        lines.append(f"what to do: {error['remedy']}")
-    click.echo(printable("\n".join(lines)))
 
 
 def _print_help(context: click.Context, name: str | None) -> None:
@@ -305,8 +211,3 @@ def _read_file(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict) or not all(isinstance(name, str) for name in document):
         raise UsageError(f"expected parameters by name in {path}, found {type(document).__name__}")
     return document
-
-
-def _shorten(value: Any, longest: int = 200) -> str:
-    text = str(value)
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -99,7 +99,7 @@ def _print_line(entry: RunEntry) -> None:
 
 
 def _print_run(shown: ShownRun) -> None:
-    from brainscore_ops.cli.run import print_error
+    from brainscore_ops.cli.shown_run import print_error
 
     entry = shown.entry
     click.secho(f"{entry.id}  ", bold=True, nl=False)

@@ -9,11 +9,13 @@ import click
 
 from brainscore_ops.cli.main import print_json, user_name
 from brainscore_ops.cli.services import deployment_option, json_option
+from brainscore_ops.cli.shown_run import execute_shown, print_error
 from brainscore_ops.display import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from brainscore_ops.cli.shown_run import StepLines
     from brainscore_ops.database.connection import Database
     from brainscore_ops.runbooks.runs import RunResult
     from brainscore_ops.scoring.attempt_rows import Standing
@@ -87,22 +89,16 @@ def publish_submission(submission: int, deployment: str, *, as_json: bool) -> No
 
 
 def _run(runbook: str, parameters: Mapping[str, object], deployment: str, *, as_json: bool) -> RunResult:
-    from rich.console import Console
-
-    from brainscore_ops.cli.run import StepLines, print_error
     from brainscore_ops.runbooks.execution import run_runbook
-    from brainscore_ops.runbooks.signals import RunInterrupted
 
     if not as_json:
         click.secho(runbook, bold=True)
-    lines = StepLines(Console(stderr=as_json, highlight=False))
     triggered_by = f"cli:{user_name()}"
-    try:
-        result = run_runbook(runbook, parameters, deployment=deployment, triggered_by=triggered_by, on_step=lines)
-    except RunInterrupted as interruption:
-        result = interruption.result
-    finally:
-        lines.close()
+
+    def execute(lines: StepLines) -> RunResult:
+        return run_runbook(runbook, parameters, deployment=deployment, triggered_by=triggered_by, on_step=lines)
+
+    result = execute_shown(execute, to_stderr=as_json)
     if not as_json and result.exit_code:
         click.echo(f"{runbook} {result.state} ({result.id})")
         if result.error:

@@ -23,67 +23,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests import weightless_library  # noqa: E402
 from tests.slurm_cluster import running_slurm  # noqa: E402
+from tests.weightless_library import LIBRARY  # noqa: E402
 
 from brainscore_ops.plugins.environment import Requirements  # noqa: E402
-from brainscore_ops.scoring.dispatch import Task, compute  # noqa: E402
-from brainscore_ops.scoring.pair import ScorePairParameters, environments_of, results_folder  # noqa: E402
-from brainscore_ops.settings import Deployment, Workspace, load_deployment  # noqa: E402
+from brainscore_ops.scoring.dispatch import compute  # noqa: E402
+from brainscore_ops.scoring.pair import environments_of  # noqa: E402
+from brainscore_ops.settings import Deployment  # noqa: E402
 from brainscore_ops.worker_runs import run_on_worker  # noqa: E402
 
-LIBRARY = "brainscore_bench"
 BENCHMARKS = 10
-CODE = """
-import time
-
-
-class Score(float):
-    attrs = {}
-
-
-class Benchmark:
-    version, parent, bibtex = 1, "bench", None
-
-
-def load_benchmark(identifier):
-    return Benchmark()
-
-
-def score(model, benchmark):
-    time.sleep(SECONDS)
-    return Score(0.5)
-"""
-
-
-def prepare(folder: Path, workers: int, seconds: float) -> Deployment:
-    """A deployment on SLURM, and the library that it scores."""
-    root = folder / "workspace"
-    (root / "params").mkdir(parents=True)
-    (root / "notebooks").symlink_to(ROOT / "notebooks")
-    settings = {
-        "tier": "local",
-        "library": {"package": LIBRARY, "repository": "brain-score/bench", "domain": "bench"},
-        "database": {"secret": "local/none"},
-        "forge": {"secret": "local/none"},
-        "mail": {"secret": "local/none", "sender": "nobody@example.org"},
-        "scoring": {
-            "cluster": "slurm",
-            "interface": "lo",
-            "classes": [{"name": "small", "memory": "400 MiB", "walltime": "30:00", "jobs": workers}],
-        },
-    }
-    (root / "params" / "bench.yaml").write_text(yaml.safe_dump(settings))
-    library = folder / "checkout" / LIBRARY
-    for kind in ("models/m", "benchmarks/b"):
-        (library / kind).mkdir(parents=True)
-    (library / "__init__.py").write_text(CODE.replace("SECONDS", str(seconds)))
-    (folder / "checkout" / "requirements.txt").write_text("")
-    return load_deployment("bench", Workspace(root, folder / "state", folder / "outputs"))
 
 
 def directly(python: Path, checkout: Path, pairs: list[tuple[str, str]], workers: int) -> float:
@@ -120,25 +73,13 @@ def by_submitit(folder: Path, checkout: Path, pairs: list[tuple[str, str]], work
         waiting = [job for job in waiting if not job.paths.result_pickle.exists()]
         time.sleep(0.05)
     seconds = time.monotonic() - began
-    assert [job.result() for job in jobs] == [0.5] * len(pairs)
+    assert [job.result() for job in jobs] == [weightless_library.SCORE] * len(pairs)
     return seconds
 
 
-def by_us(deployment: Deployment, checkout: Path, pairs: list[tuple[str, str]], driver: str) -> tuple[float, float]:
+def by_us(deployment: Deployment, pairs: list[tuple[str, str]], driver: str) -> tuple[float, float]:
     """Seconds from the start of the driver until the last outcome is known; and a pair's, from its beginning to its end."""
-    tasks = []
-    for number, (model, benchmark) in enumerate(pairs):
-        identity = f"{driver}-{number}"
-        job = ScorePairParameters(
-            deployment=deployment.name,
-            model=model,
-            benchmark=benchmark,
-            model_plugin="m",
-            benchmark_plugin="b",
-            checkout=str(checkout),
-            results=str(results_folder(deployment, identity)),
-        )
-        tasks.append(Task(identity, job, "0" * 40, None, deployment.default_class))
+    tasks = [weightless_library.task(deployment, f"{driver}-{number}", *pair) for number, pair in enumerate(pairs)]
     spans: dict[Any, float] = {}
 
     def tell(attempts: Any) -> None:
@@ -159,17 +100,20 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=0, help="how long the computation of a pair takes")
     options = parser.parse_args()
-    pairs = [(f"model-{number // BENCHMARKS}", f"benchmark-{number % BENCHMARKS}") for number in range(options.pairs)]
+    pairs = [
+        (f"model-{number // BENCHMARKS}", f"{options.seconds}-{number % BENCHMARKS}") for number in range(options.pairs)
+    ]
     with tempfile.TemporaryDirectory() as name, running_slurm(Path(name) / "slurm") as slurm:
         folder = Path(name)
         folder.chmod(0o755)
         os.environ["SLURM_CONF"] = str(slurm.configuration)
-        deployment = prepare(folder, options.workers, options.seconds)
+        small = {"name": "small", "memory": "400 MiB", "walltime": "30:00", "jobs": options.workers}
+        deployment = weightless_library.deploy(folder, classes=[small])
         checkout = folder / "checkout"
         environment = environments_of(deployment).ensure(Requirements("", ()))  # built once, for all
         direct = directly(environment.python, checkout, pairs, options.workers)
         submitit = by_submitit(folder / "submitit", checkout, pairs, options.workers)
-        ours, span = by_us(deployment, checkout, pairs, "bench-run")
+        ours, span = by_us(deployment, pairs, "bench-run")
     overheads = {"ours": (ours - direct) / len(pairs), "submitit": (submitit - direct) / len(pairs)}
     document = {
         "pairs": options.pairs,

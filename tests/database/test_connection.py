@@ -5,7 +5,7 @@ import time
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DataError
-from tests.mortal_postgres import MortalPostgres
+from tests.postgres_servers import MortalPostgres
 
 from brainscore_ops.database.connection import Database, LockHeldError
 from brainscore_ops.database.errors import DatabaseAccessError, DatabaseMissingError, DatabaseUnavailableError

@@ -12,11 +12,10 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.postgres_servers import migrated_server
 
 from brainscore_ops.database.connection import Database
-from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.database.marker import mark
-from brainscore_ops.database.schema import upgrade
 from brainscore_ops.settings import DatabaseSecret, Workspace, load_deployment
 from brainscore_ops.settings.secrets import write_secret
 
@@ -27,14 +26,12 @@ COMMAND = Path(sys.executable).parent / "brainscore-ops"
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
     """A PostgreSQL, and the document of its secret; its one database has the newest schema and belongs to the tier test."""
-    postgres = EmbeddedPostgres(tmp_path_factory.mktemp("deployments") / "postgres")
-    document = postgres.start()
-    database = Database(DatabaseSecret.model_validate(document))
-    upgrade(database)
-    mark(database, load_deployment("test", Workspace(ROOT, ROOT, ROOT)))
-    database.close()
-    yield document
-    postgres.destroy()
+    with migrated_server(tmp_path_factory.mktemp("deployments") / "postgres") as postgres:
+        document = postgres.start()
+        database = Database(DatabaseSecret.model_validate(document))
+        mark(database, load_deployment("test", Workspace(ROOT, ROOT, ROOT)))
+        database.close()
+        yield document
 
 
 @dataclass

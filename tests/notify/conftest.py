@@ -13,32 +13,27 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiosmtpd.controller import Controller
 from sqlalchemy import delete, select
+from tests.postgres_servers import migrated_database
 
-from brainscore_ops.database.connection import Database
-from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.database.ops_tables import OutboxMessage
-from brainscore_ops.database.schema import upgrade
 from brainscore_ops.notify.contexts import Delayed
 from brainscore_ops.notify.mailbox import read_mails
 from brainscore_ops.notify.messages import queue_message
-from brainscore_ops.settings import DatabaseSecret, Deployment, Workspace
+from brainscore_ops.settings import Deployment, Workspace
 from brainscore_ops.settings.secrets import write_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from brainscore_ops.database.connection import Database
     from brainscore_ops.notify.mailbox import ReceivedMail
 
 
 @pytest.fixture(scope="session")
 def outbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("notify-postgres"))
-    database = Database(DatabaseSecret.model_validate(server.start()))
-    upgrade(database)
-    yield database
-    database.close()
-    server.destroy()
+    with migrated_database(tmp_path_factory.mktemp("notify-postgres")) as database:
+        yield database
 
 
 @pytest.fixture

@@ -8,43 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.stub_library import LIBRARY, LIBRARY_CODE, MODEL
 
 from brainscore_ops.plugins.environment import Environment, EnvironmentStore, Requirements
 from brainscore_ops.plugins.sandbox import Limits, MiB, Outcome, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-LIBRARY = "brainscore_stub"
-
-LIBRARY_CODE = '''
-"""A library with the contract of Brain-Score's, and none of its weight."""
-import importlib
-
-model_registry = {}
-benchmark_registry = {}
-
-
-class Score(float):
-    def __new__(cls, value, **attrs):
-        score = super().__new__(cls, value)
-        score.attrs = attrs
-        return score
-
-
-def load_model(identifier):
-    importlib.import_module(f"brainscore_stub.models.{identifier}")
-    return model_registry[identifier]()
-
-
-def load_benchmark(identifier):
-    importlib.import_module(f"brainscore_stub.benchmarks.{identifier}")
-    return benchmark_registry[identifier]()
-
-
-def score(model_identifier, benchmark_identifier):
-    return load_benchmark(benchmark_identifier)(load_model(model_identifier))
-'''
 
 BENCHMARK = """
 from brainscore_stub import Score, benchmark_registry
@@ -59,15 +29,6 @@ class Half:
 
 
 benchmark_registry["half"] = Half
-"""
-
-MODEL = """
-from brainscore_stub import model_registry
-
-def predict():
-{body}
-
-model_registry["{name}"] = lambda: predict
 """
 
 

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
+from tests.postgres_servers import migrated_server
 from tests.reconcile.conftest import Place, place
 from tests.runbooks.conftest import Bench, bench, marker, toy_modules
 
-from brainscore_ops.database.connection import Database
-from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.database.marker import mark
-from brainscore_ops.database.schema import upgrade
-from brainscore_ops.settings import DatabaseSecret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from brainscore_ops.database.embedded import EmbeddedPostgres
 
 __all__ = ["bench", "marker", "place", "toy_modules"]
 
@@ -24,12 +23,8 @@ __all__ = ["bench", "marker", "place", "toy_modules"]
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL of this room's own: its tests restart it."""
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("queue-postgres") / "server")
-    database = Database(DatabaseSecret.model_validate(server.start()))
-    upgrade(database)
-    database.close()
-    yield server
-    server.destroy()
+    with migrated_server(tmp_path_factory.mktemp("queue-postgres") / "server") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,12 @@ import pytest
 import yaml
 from nbformat import v4
 from sqlalchemy import text
+from tests.postgres_servers import migrated_server
 
 from brainscore_ops.database.connection import Database
-from brainscore_ops.database.embedded import EmbeddedPostgres
-from brainscore_ops.database.schema import upgrade
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.runbooks.history import find_run
-from brainscore_ops.settings import DatabaseSecret, load_deployment
+from brainscore_ops.settings import load_deployment
 from brainscore_ops.settings.secrets import write_secret
 
 if TYPE_CHECKING:
@@ -38,13 +37,8 @@ class ToyParameters(RunbookParameters):
 
 @pytest.fixture(scope="session")
 def runs_postgres(tmp_path_factory):
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("runs-postgres") / "server")
-    secret = server.start()
-    database = Database(DatabaseSecret(**secret))
-    upgrade(database)
-    database.close()
-    yield secret
-    server.destroy()
+    with migrated_server(tmp_path_factory.mktemp("runs-postgres") / "server") as server:
+        yield server.start()
 
 
 @dataclass

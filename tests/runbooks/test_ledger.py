@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
-from tests.mortal_postgres import MortalPostgres
+from tests.postgres_servers import MortalPostgres
 
 from brainscore_ops.database.brainscore_tables import Submission, User
 from brainscore_ops.database.connection import DatabaseUnavailableError

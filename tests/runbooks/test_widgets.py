@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
-from tests.mortal_postgres import MortalPostgres
+from tests.postgres_servers import MortalPostgres
 from tests.runbooks.test_stepping import page
 
 from brainscore_ops.database.schema import upgrade

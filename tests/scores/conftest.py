@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import delete, select, update
+from tests.postgres_servers import migrated_database
 
 from brainscore_ops.database.brainscore_tables import (
     BenchmarkInstance,
@@ -20,14 +21,12 @@ from brainscore_ops.database.brainscore_tables import (
     Submission,
     User,
 )
-from brainscore_ops.database.connection import Database
-from brainscore_ops.database.embedded import EmbeddedPostgres
 from brainscore_ops.database.ops_tables import ScoreProvenance
-from brainscore_ops.database.schema import upgrade
-from brainscore_ops.settings import DatabaseSecret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from brainscore_ops.database.connection import Database
 
 NUMBERS = count(1)
 START = datetime(2026, 11, 4, 9, 30, tzinfo=UTC)
@@ -35,12 +34,8 @@ START = datetime(2026, 11, 4, 9, 30, tzinfo=UTC)
 
 @pytest.fixture(scope="session")
 def scores_database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    server = EmbeddedPostgres(tmp_path_factory.mktemp("scores-postgres"))
-    database = Database(DatabaseSecret.model_validate(server.start()))
-    upgrade(database)
-    yield database
-    database.close()
-    server.destroy()
+    with migrated_database(tmp_path_factory.mktemp("scores-postgres")) as database:
+        yield database
 
 
 @pytest.fixture

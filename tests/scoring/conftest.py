@@ -18,6 +18,7 @@ import pytest
 import yaml
 from sqlalchemy import select
 from tests.slurm_cluster import Slurm
+from tests.stub_library import LIBRARY, LIBRARY_CODE, MODEL
 
 from brainscore_ops import services
 from brainscore_ops.database.connection import Database
@@ -27,37 +28,7 @@ from brainscore_ops.settings import Deployment, Workspace, load_deployment
 
 ROOT = Path(__file__).parents[2]
 COMMAND = Path(sys.executable).parent / "brainscore-ops"
-LIBRARY = "brainscore_stub"
 REPOSITORY = "brain-score/stub"
-
-LIBRARY_CODE = '''
-"""A library with the contract of Brain-Score's, and none of its weight."""
-import importlib
-
-model_registry = {}
-benchmark_registry = {}
-
-
-class Score(float):
-    def __new__(cls, value, **attrs):
-        score = super().__new__(cls, value)
-        score.attrs = attrs
-        return score
-
-
-def load_model(identifier):
-    importlib.import_module(f"brainscore_stub.models.{identifier}")
-    return model_registry[identifier]()
-
-
-def load_benchmark(identifier):
-    importlib.import_module(f"brainscore_stub.benchmarks.{identifier}")
-    return benchmark_registry[identifier]()
-
-
-def score(model_identifier, benchmark_identifier):
-    return load_benchmark(benchmark_identifier)(load_model(model_identifier))
-'''
 
 BENCHMARK = """
 from brainscore_stub import Score, benchmark_registry
@@ -72,15 +43,6 @@ class Benchmark:
 
 
 benchmark_registry["{name}"] = Benchmark
-"""
-
-MODEL = """
-from brainscore_stub import model_registry
-
-def predict():
-{body}
-
-model_registry["{name}"] = lambda: predict
 """
 
 SETTINGS: dict[str, Any] = {

@@ -16,39 +16,15 @@ from typing import Any
 
 import psutil
 import pytest
-import yaml
+from tests import weightless_library
 from tests.slurm_cluster import CPUS, Slurm
 
 from brainscore_ops.scoring import dispatch
 from brainscore_ops.scoring import slurm as slurm_commands
 from brainscore_ops.scoring.attempts import Attempt, attempts_of
 from brainscore_ops.scoring.dispatch import Task, compute
-from brainscore_ops.scoring.pair import ScorePairParameters, results_folder
-from brainscore_ops.settings import Deployment, Workspace, load_deployment
+from brainscore_ops.settings import Deployment, load_deployment
 from brainscore_ops.worker_runs import run_on_worker
-
-ROOT = Path(__file__).parents[2]
-LIBRARY = "brainscore_still"
-CODE = """
-import time
-
-
-class Score(float):
-    attrs = {}
-
-
-class Benchmark:
-    version, parent, bibtex = 1, "still", None
-
-
-def load_benchmark(identifier):
-    return Benchmark()
-
-
-def score(model, benchmark):
-    time.sleep(float(benchmark))
-    return Score(0.5)
-"""
 
 Lay = Callable[..., Deployment]
 
@@ -58,52 +34,23 @@ def lay(tmp_path: Path, slurm: Slurm, monkeypatch: pytest.MonkeyPatch) -> Lay:
     """Lay out a deployment with these settings of scoring, and the library that it scores."""
 
     def make(**scoring: Any) -> Deployment:
-        root = tmp_path / "workspace"
-        (root / "params").mkdir(parents=True)
-        (root / "notebooks").symlink_to(ROOT / "notebooks")
-        settings = {
-            "tier": "local",
-            "library": {"package": LIBRARY, "repository": "brain-score/still", "domain": "still"},
-            "database": {"secret": "local/none"},
-            "forge": {"secret": "local/none"},
-            "mail": {"secret": "local/none", "sender": "nobody@example.org"},
-            "scoring": {
-                "interface": "lo",
-                "classes": [{"name": "small", "memory": "300 MiB", "walltime": "10:00", "jobs": 2, "partition": "big"}],
-                **scoring,
-            },
-        }
-        (root / "params" / "still.yaml").write_text(yaml.safe_dump(settings))
-        library = tmp_path / "checkout" / LIBRARY
-        for kind in ("models/m", "benchmarks/b"):
-            (library / kind).mkdir(parents=True)
-        (library / "__init__.py").write_text(CODE)
-        (tmp_path / "checkout" / "requirements.txt").write_text("")
-        workspace = Workspace(root, tmp_path / "state", tmp_path / "outputs")
+        small = {"name": "small", "memory": "300 MiB", "walltime": "10:00", "jobs": 2, "partition": "big"}
+        deployment = weightless_library.deploy(tmp_path, **{"classes": [small], **scoring})
+        workspace = deployment.workspace
         monkeypatch.setenv("BRAINSCORE_OPS_WORKSPACE", str(workspace.root))
         monkeypatch.setenv("BRAINSCORE_OPS_STATE", str(workspace.state_root))
         monkeypatch.setenv("BRAINSCORE_OPS_OUTPUTS", str(workspace.outputs_root))
         monkeypatch.setenv("SLURM_CONF", str(slurm.configuration))
-        return load_deployment("still", workspace)
+        return deployment
 
     return make
 
 
 def tasks(deployment: Deployment, *, count: int = 1, seconds: float = 0) -> list[Task]:
-    made = []
-    for number in range(count):
-        identity = f"pair-{number}"
-        job = ScorePairParameters(
-            deployment=deployment.name,
-            model=f"model-{number}",
-            benchmark=str(seconds),
-            model_plugin="m",
-            benchmark_plugin="b",
-            checkout=str(deployment.workspace.root.parent / "checkout"),
-            results=str(results_folder(deployment, identity)),
-        )
-        made.append(Task(identity, job, "0" * 40, None, deployment.default_class))
-    return made
+    return [
+        weightless_library.task(deployment, f"pair-{number}", f"model-{number}", str(seconds))
+        for number in range(count)
+    ]
 
 
 def ways(deployment: Deployment, given: list[Task], driver: str = "driver", tell: Any = lambda _: None) -> Any:

@@ -1,15 +1,46 @@
-"""A PostgreSQL of a test's own, to be killed and to come back."""
+"""PostgreSQL servers of the tests' own: one with the newest schema, and one to be killed and to come back."""
 
 from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psutil
 
+from brainscore_ops.database.connection import Database
 from brainscore_ops.database.embedded import EmbeddedPostgres
+from brainscore_ops.database.schema import upgrade
+from brainscore_ops.settings import DatabaseSecret
 
-__all__ = ["MortalPostgres"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def migrated_server(folder: Path) -> Iterator[EmbeddedPostgres]:
+    """A server whose database has the newest schema and no rows; nothing is left of it afterwards."""
+    server = EmbeddedPostgres(folder)
+    with _database_of(server) as database:
+        upgrade(database)
+    yield server
+    server.destroy()
+
+
+@contextmanager
+def migrated_database(folder: Path) -> Iterator[Database]:
+    """The database of a :func:`migrated_server`."""
+    with migrated_server(folder) as server, _database_of(server) as database:
+        yield database
+
+
+@contextmanager
+def _database_of(server: EmbeddedPostgres) -> Iterator[Database]:
+    database = Database(DatabaseSecret.model_validate(server.start()))
+    yield database
+    database.close()
 
 
 class MortalPostgres(EmbeddedPostgres):

@@ -105,7 +105,7 @@ class House:
         deployment = self.context.deployment
         store = services.forge_store(deployment)
         store.create_user(login, name or login.capitalize(), email or f"{login}@example.org")
-        repository = store.repository(deployment.library.repository)
+        repository = store.repository(self.context.repository)
         set_role(store, repository, login, role)
         return ForgeClient(
             api_url=self.context.forge.api_url,

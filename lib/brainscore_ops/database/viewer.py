@@ -67,6 +67,10 @@ class Viewer:
         theirs = select(Submission.id).where(Submission.submitter_id == self.user_id)
         return or_(SubmissionLife.public, SubmissionLife.submission_id.in_(theirs))
 
+    def sees_inside(self, life: SubmissionLife) -> bool:
+        """Whether they may see all that belongs to a submission (code, pull request, logs, records), and act on it: it is theirs."""
+        return self.sees_everything or self.owns(life)
+
     def owns(self, life: SubmissionLife) -> bool:
         """Whether they sent it in."""
         return self.user_id is not None and life.submission.submitter_id == self.user_id

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import github.PullRequest
     from github import Github, InputGitTreeElement
     from github.CommitStatus import CommitStatus
+    from github.File import File
+    from github.IssueComment import IssueComment
     from github.PullRequestReview import PullRequestReview
     from github.Repository import Repository
 
@@ -53,6 +56,8 @@ INLINE_LIMIT = 100_000
 
 UPDATE_LOOKS, UPDATE_SECONDS = 30, 1.0
 """How often and at which distance a branch that the forge updates is looked at."""
+
+_MARKER = re.compile(r"<!-- brainscore-ops: \S+ -->\s*\Z")
 
 Result = TypeVar("Result")
 
@@ -134,6 +139,34 @@ class Status:
     created_at: datetime
 
 
+@dataclass(frozen=True)
+class Comment:
+    """What somebody said below a pull request."""
+
+    author: str
+    """The login; empty when the account is gone."""
+    body: str
+    """Markdown, without the marker that our own comments are found by."""
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class ChangedFile:
+    """A file of a pull request, as its head has it and where it left its base."""
+
+    path: str
+    status: str
+    """``added``, ``modified``, ``removed``, ``renamed``, …"""
+    previous_path: str
+    """Empty but for a file that was renamed or copied."""
+    additions: int
+    """Lines."""
+    deletions: int
+    """Lines."""
+    patch: str | None
+    """The difference's hunks; None for binary files, and for what the forge finds too long to show."""
+
+
 class ForgeClient:
     """One repository on a forge.
 
@@ -143,6 +176,7 @@ class ForgeClient:
     :param app: whose tokens are asked for, and renewed in time
     :param clone_url: where git fetches; by default what the API says
     :param patience: seconds that one call may wait for a forge that fails or limits its rate
+    :param timeout: seconds that the forge has for one answer
     :param seconds_between_writes: the pace of writes; GitHub asks integrators for 1.0
     """
 
@@ -155,6 +189,7 @@ class ForgeClient:
         app: AppCredentials | None = None,
         clone_url: str | None = None,
         patience: float = 120.0,
+        timeout: int = REQUEST_TIMEOUT,
         seconds_between_writes: float = 0.0,
     ) -> None:
         if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
@@ -169,6 +204,7 @@ class ForgeClient:
         self._app = app
         self._clone_url = clone_url
         self._patience = patience
+        self._timeout = timeout
         self._seconds_between_writes = seconds_between_writes
 
     def __repr__(self) -> str:
@@ -328,6 +364,24 @@ class ForgeClient:
             return [_review(review) for review in self._repository.get_pull(number).get_reviews()]
 
         return self._call(f"read the reviews of pull request #{number}", read)
+
+    def comments(self, number: int, *, most: int) -> list[Comment]:
+        """The first comments below a pull request, oldest first; those that stand at lines of its files are not among them."""
+
+        def read() -> list[Comment]:
+            comments = self._repository.get_pull(number).get_issue_comments()
+            return [_comment(comment) for comment in islice(comments, most)]
+
+        return self._call(f"read the comments on pull request #{number}", read)
+
+    def changed_files(self, number: int, *, most: int) -> list[ChangedFile]:
+        """The first files that a pull request changes against where it left its base, as the forge orders them."""
+
+        def read() -> list[ChangedFile]:
+            files = self._repository.get_pull(number).get_files()
+            return [_changed_file(file) for file in islice(files, most)]
+
+        return self._call(f"read the files of pull request #{number}", read)
 
     def role(self, login: str) -> str:
         """What an account may do in the repository: ``admin``, ``maintain``, ``write``, ``triage``, ``read`` or ``none``.
@@ -514,7 +568,7 @@ class ForgeClient:
     def _options(self) -> dict[str, Any]:
         return {
             "base_url": self.api_url,
-            "timeout": REQUEST_TIMEOUT,
+            "timeout": self._timeout,
             "retry": None,  # `with_patience` stands around whole operations instead
             "seconds_between_requests": None,
             "seconds_between_writes": self._seconds_between_writes,
@@ -653,6 +707,25 @@ def _review(review: PullRequestReview) -> Review:
         sha=review.commit_id or "",
         body=review.body or "",
         submitted_at=review.submitted_at,
+    )
+
+
+def _comment(comment: IssueComment) -> Comment:
+    return Comment(
+        author=comment.user.login if comment.user else "",
+        body=_MARKER.sub("", comment.body or "").rstrip(),
+        created_at=comment.created_at,
+    )
+
+
+def _changed_file(file: File) -> ChangedFile:
+    return ChangedFile(
+        path=file.filename,
+        status=file.status,
+        previous_path=file.previous_filename or "",
+        additions=file.additions,
+        deletions=file.deletions,
+        patch=file.patch,
     )
 
 

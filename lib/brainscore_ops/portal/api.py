@@ -384,7 +384,7 @@ def _submission(site: str, view: submission_views.View) -> dict[str, Any]:
         "models": list(view.models),
         "benchmarks": list(view.benchmarks),
         "pull_request": view.pull_request,
-        "pull_request_url": view.pull_request_url or None,
+        "pull_request_url": f"{site}{url}" if (url := view.pull_request_url).startswith("/") else url or None,
         "events": [
             {
                 "at": step.at.isoformat(),

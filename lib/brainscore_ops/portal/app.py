@@ -28,6 +28,7 @@ from brainscore_ops.portal.address import Address
 from brainscore_ops.portal.errors import NotForPublicServerError
 from brainscore_ops.portal.handlers import Asset, NotFound, PortalHandler
 from brainscore_ops.portal.postman import Postman
+from brainscore_ops.portal.pull_request_view import PullRequests
 from brainscore_ops.portal.site import STATIC, Site
 from brainscore_ops.settings import load_deployment
 
@@ -165,6 +166,8 @@ class Portal(ExtensionApp):
         self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix="portal")
         # A check takes seconds and three connections: pages do not wait for it, nor for the connections.
         self.checking = ThreadPoolExecutor(self.checkers, thread_name_prefix="check")
+        # Nor do they wait for the forge, whose client is one thread's.
+        self.forge_thread = ThreadPoolExecutor(1, thread_name_prefix="forge")
         self.settings.update(
             deployment=deployment,
             database=self.database,
@@ -173,6 +176,8 @@ class Portal(ExtensionApp):
             executor=self.executor,
             checking=self.checking,
             postman=self.postman,
+            forge_thread=self.forge_thread,
+            pull_requests=PullRequests(deployment, self.database),
             xsrf_cookies=True,
             xsrf_cookie_version=2,
             xsrf_cookie_name=address.cookie_name("xsrf"),
@@ -188,6 +193,7 @@ class Portal(ExtensionApp):
     async def stop_extension(self) -> None:
         """Let go of threads and connections."""
         self.executor.shutdown(wait=False, cancel_futures=True)
+        self.forge_thread.shutdown(wait=False, cancel_futures=True)
         self.checking.shutdown(wait=True, cancel_futures=True)
         self.postman.close()
         self.database.close()

@@ -182,7 +182,7 @@ class RunPage(PortalHandler):
         with self.database.session() as session:
             run = session.get(Run, run_id)
             life = session.get(SubmissionLife, run.submission_id) if run and run.submission_id else None
-            theirs = self.viewer.sees_everything or (life is not None and self.viewer.owns(life))
+            theirs = self.viewer.sees_everything or (life is not None and self.viewer.sees_inside(life))
             if run is None or not theirs:
                 raise PageNotFoundError(
                     "There is no such run.", remedy="Sign in, if it is about a submission of yours."

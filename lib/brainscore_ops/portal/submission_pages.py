@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tornado.web import stream_request_body
 
-from brainscore_ops.errors import OpsError
+from brainscore_ops.errors import OpsError, UnavailableError
 from brainscore_ops.plugins.archive import ArchiveRefusedError
 from brainscore_ops.portal import quota, rate_limits, submission_views
 from brainscore_ops.portal.errors import BadRequestError, PageNotFoundError, TooLargeError
 from brainscore_ops.portal.handlers import PortalHandler, status_of
+from brainscore_ops.portal.pull_request_view import find_place
 from brainscore_ops.portal.submitting import Arrived, own_submission, publish, set_visibility, submit, try_again
 from brainscore_ops.portal.uploads import Upload
 from brainscore_ops.submissions.intake import VisibilityError
@@ -22,10 +24,14 @@ if TYPE_CHECKING:
 
     from brainscore_ops.portal.sessions import Person
 
+LOG = logging.getLogger(__name__)
+
 FIELD = "archive"
 _CHUNK_BYTES = 1_000_000
 SLACK_BYTES = 100_000
 """What a form has beside its file."""
+FORGE_SECONDS = 12
+"""How long a page waits for the forge."""
 
 
 @stream_request_body
@@ -179,7 +185,7 @@ class SubmissionPage(PortalHandler):
 
 
 class SubmissionArchive(PortalHandler):
-    """What was sent in: of a private submission its owner sees the code nowhere else."""
+    """What was sent in."""
 
     async def get(self, number: str) -> None:
         person = self.signed_in("read")
@@ -200,6 +206,33 @@ class SubmissionArchive(PortalHandler):
             while chunk := await self.in_thread(file.read, _CHUNK_BYTES):
                 self.write(chunk)
                 await self.flush()
+
+
+class SubmissionPullRequest(PortalHandler):
+    """The pull request of a private submission, as it stands; that of a public one is on the forge for everybody."""
+
+    async def get(self, number: str) -> None:
+        place = await self.in_thread(find_place, self.database, self.viewer, self.deployment, int(number))
+        if not place.private:
+            self.redirect(place.url)
+            return
+        view, trouble = None, ""
+        try:
+            reading = asyncio.get_running_loop().run_in_executor(
+                self.settings["forge_thread"], self.settings["pull_requests"].read, place.number
+            )
+            view = await asyncio.wait_for(reading, FORGE_SECONDS)
+        except (UnavailableError, TimeoutError) as error:
+            # What such errors say names hosts and secrets: that is for the log.
+            LOG.warning("the pull request of submission %s cannot be read: %s", number, error or "no answer in time")
+            self.set_status(503)
+            self.set_header("Retry-After", "60")
+            trouble = "The forge does not answer. The pull request is as it was: reload this page in a minute."
+        except OpsError as error:
+            LOG.error("the pull request of submission %s cannot be read: %s", number, error)  # noqa: TRY400 - no traceback: it is foreseen
+            self.set_status(502)
+            trouble = "The forge does not show this pull request to us any more. The Brain-Score team has to look at this."
+        await self.render("pull-request.html", place=place, view=view, trouble=trouble)
 
 
 class SubmissionVisibility(PortalHandler):
@@ -259,6 +292,7 @@ ROUTES: list[tuple[str, type[PortalHandler]]] = [
     (r"/submissions", Submissions),
     (rf"/submissions/{_N}", SubmissionPage),
     (rf"/submissions/{_N}/archive", SubmissionArchive),
+    (rf"/submissions/{_N}/pull-request", SubmissionPullRequest),
     (rf"/submissions/{_N}/visibility", SubmissionVisibility),
     (rf"/submissions/{_N}/publish", SubmissionPublish),
     (rf"/submissions/{_N}/again", SubmissionAgain),

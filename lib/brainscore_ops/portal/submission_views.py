@@ -99,6 +99,7 @@ class View:
     benchmarks: tuple[str, ...]
     pull_request: int | None
     pull_request_url: str
+    """Its page, for who is looking: of a private submission that is one of ours."""
     steps: tuple[Step, ...]
     runs: tuple[Run, ...]
     standing: Standing | None
@@ -159,7 +160,7 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
         homes = (deployment.library.package, deployment.library.package + PRIVATE)
         if life is None or life.library not in homes or not viewer.sees_submission(life):
             raise PageNotFoundError("There is no such submission.", remedy="Sign in, if it is yours.")
-        state, theirs = State(life.state), viewer.owns(life) or viewer.sees_everything
+        state, theirs = State(life.state), viewer.sees_inside(life)
         models = models_of(session, life)
         is_private = life.private and state != State.PUBLISHED
         runs = session.scalars(select(Run).where(Run.submission_id == number).order_by(Run.started_at)).all()
@@ -175,7 +176,9 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
             models=tuple(model.name for model in models if theirs or model.public),
             benchmarks=tuple(life.identifiers.get("benchmarks", ())),
             pull_request=life.pull_request,
-            pull_request_url=_web_address(life.pull_request_url),
+            pull_request_url=f"/submissions/{number}/pull-request"
+            if life.private and life.pull_request is not None
+            else _web_address(life.pull_request_url),
             steps=tuple(
                 Step(
                     at=event.at,

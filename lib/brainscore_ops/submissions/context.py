@@ -122,6 +122,13 @@ class Context(Shown):
     @cached_property
     def forge(self) -> ForgeClient:
         """The repository on GitHub, or on the embedded forge."""
+        return self.forge_client()
+
+    def forge_client(self, **haste: int) -> ForgeClient:
+        """A client of its own for the repository.
+
+        :param haste: ``patience`` and ``timeout`` of :class:`ForgeClient`, for who cannot wait as long as a runbook
+        """
         from brainscore_ops.forge.client import ForgeClient
         from brainscore_ops.forge.credentials import AppCredentials
         from brainscore_ops.forge.planning import PlanningForgeClient
@@ -135,6 +142,7 @@ class Context(Shown):
             app=AppCredentials(secret.app_id, secret.private_key.get_secret_value(), secret.installation_id)
             if secret.app_id is not None
             else None,
+            **haste,
         )
 
     @cached_property

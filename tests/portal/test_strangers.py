@@ -202,6 +202,7 @@ def test_its_owner_finds_it_by_the_same_search(secret: Secret) -> None:
         f"{ROOT}/runs",
     ):
         assert any(path.startswith(begins) for path in found), begins
+    assert any(path.endswith("/pull-request") for path in found)
 
 
 def test_the_published_site_and_its_data_hold_nothing_of_it(secret: Secret) -> None:

@@ -30,7 +30,7 @@ FIELD = "archive"
 _CHUNK_BYTES = 1_000_000
 SLACK_BYTES = 100_000
 """What a form has beside its file."""
-FORGE_SECONDS = 12
+FORGE_SECONDS = 8
 """How long a page waits for the forge."""
 
 

@@ -39,7 +39,7 @@ def about(life: SubmissionLife) -> dict[str, Any]:
         "submission_name": life.name,
         "submission_id": life.submission_id,
         "submitter": life.submitter,
-        # A private pull request's page is not there for its owner: the repository is others' as well.
+        # A private pull request's page on the forge is the team's; its owner finds ours from the submission's.
         "pull_request_url": "" if life.private else life.pull_request_url or "",
     }
 

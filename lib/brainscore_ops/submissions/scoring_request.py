@@ -349,9 +349,10 @@ def conclude(context: Context, target: Target, plan: Plan, report: ScoringReport
         with context.database.session() as session:
             life = find_life(session, target.submission, lock=True)
             pull_request, rows = life.pull_request, _rows(session, plan)
-            everybody = Viewer(is_staff=True) if context.private else PUBLIC
-            shown = _seen_by(context, session, rows, everybody)
-            rows = _seen_by(context, session, rows, Viewer(user_id=life.submission.submitter_id))
+            owner = Viewer(user_id=life.submission.submitter_id)
+            # A private pull request is seen by its owner, too: on the website.
+            shown = _seen_by(context, session, rows, owner if context.private else PUBLIC)
+            rows = _seen_by(context, session, rows, owner)
             if late is not None:
                 note(session, life, late, key=f"scoring:{context.run_id}", run_id=context.run_id)
                 delayed = Delayed(**mail.about(life), step="computing its scores", reason=late.message)

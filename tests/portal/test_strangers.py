@@ -30,6 +30,7 @@ from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.testing import PluginTestReport
 from brainscore_ops.portal.api import ROOT, description
 from brainscore_ops.portal.app import routes
+from brainscore_ops.queue.jobs import jobs
 from brainscore_ops.submissions import merging, plugin_tests
 from brainscore_ops.submissions.context import Context
 
@@ -65,7 +66,7 @@ def secret(portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Secret:
     record(private, number, lambda pair: outcome(pair, benchmark_parent=f"group-{MARKER}"))
     why = {**CRASHED, "message": f"it crashed: {MARKER}", "log": f"the end {MARKER}"}
     number = merged(benchmark_files(f"failing_{MARKER}", f"Failing-{MARKER}"))
-    record(private, number, lambda pair: outcome(pair, why))
+    failing = record(private, number, lambda pair: outcome(pair, why))
     # Tests that failed, and why.
     candidate = plugin_tests.find_candidate(
         private.context, private.proposed(model_files(f"broken_{MARKER}"), **theirs)
@@ -89,10 +90,14 @@ def secret(portal: Portal, tmp_path_factory: pytest.TempPathFactory) -> Secret:
     for runbook, given in (
         ("create_pr", {"submission": under_way}),
         ("score_plugins", {"pull_request": number}),
+        ("rescore", {"failed": "scoring-crashed"}),
+        ("rescore", {"submission": failing, "pairs": f"[[word-length, Failing-{MARKER}]]"}),
         ("publish", {}),
     ):
         words = [word for name, value in given.items() for word in ("-p", name, str(value))]
-        subprocess.run([COMMAND, "run", runbook, *words], env=portal.environment, check=True, capture_output=True)
+        ran = subprocess.run([COMMAND, "run", runbook, *words], env=portal.environment, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert runbook == "create_pr" or given.get("submission") or MARKER not in ran.stdout + ran.stderr
     with portal.database.session() as session:
         lives = session.scalars(select(SubmissionLife).where(SubmissionLife.library.endswith(PRIVATE))).all()
         runs = session.scalars(select(Run.id).where(Run.submission_id.in_([life.submission_id for life in lives])))
@@ -267,7 +272,7 @@ def test_the_records_and_timelines_of_public_work_hold_nothing_of_it(secret: Sec
         public = select(SubmissionLife.submission_id).where(~SubmissionLife.library.endswith(PRIVATE))
         runs = session.scalars(select(Run).where(or_(Run.submission_id.is_(None), Run.submission_id.in_(public)))).all()
         events = session.scalars(select(SubmissionEvent).where(SubmissionEvent.submission_id.in_(public))).all()
-    assert {run.runbook for run in runs} >= {"score_plugins", "publish"}
+    assert {run.runbook for run in runs} >= {"score_plugins", "rescore", "publish"}
     for run in runs:
         text = (secret.portal.deployment.outputs / str(run.record_path)).read_text()
         assert not [
@@ -275,3 +280,17 @@ def test_the_records_and_timelines_of_public_work_hold_nothing_of_it(secret: Sec
         ]
     assert events
     assert not [event for event in events if MARKER in f"{event.message} {event.log}"]
+
+
+def test_what_failed_in_private_is_scored_again_in_runs_that_its_owner_sees(secret: Secret) -> None:
+    asked = [job for job in jobs(secret.portal.deployment) if job.runbook == "rescore"]
+    assert len(asked) == 1, "by the public run, for the submission whose pairs had failed"
+    submission = asked[0].parameters["submission"]
+    with secret.portal.database.session() as session:
+        [run] = session.scalars(select(Run).where(Run.runbook == "rescore", Run.submission_id == submission)).all()
+        [pair] = session.scalars(select(Run).where(Run.runbook == "score_pair", Run.submission_id == submission)).all()
+    page = secret.owner.get(f"/submissions/{submission}").text
+    for one in (run, pair):
+        assert f"/runs/{one.id}" in page
+        assert MARKER in secret.owner.get(f"/runs/{one.id}/record").text
+        assert secret.portal.member().get(f"/runs/{one.id}/record").status_code == 404

@@ -1,6 +1,9 @@
 """Private submissions: proposed to the private repository, laid over the public library to be tested and scored, published."""
 
+from datetime import timedelta
+
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
 from brainscore_ops.database.brainscore_tables import BenchmarkType, Model
@@ -11,11 +14,24 @@ from brainscore_ops.plugins.catalogue import read_catalogue
 from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.overlay import overlay
 from brainscore_ops.plugins.tree import GitTree
+from brainscore_ops.queue.jobs import jobs
+from brainscore_ops.queue.private_runs import ask_for_private_runs
 from brainscore_ops.scores.leaderboard import leaderboard
-from brainscore_ops.submissions import merging, plugin_tests, proposal, publication, scoring_request
+from brainscore_ops.scoring.approvals import ApprovalMissingError, ApprovalOfAnotherPlanError, approve, guard
+from brainscore_ops.scoring.plan import UnknownIdentifiersError
+from brainscore_ops.submissions import (
+    benchmark_versions,
+    merging,
+    plugin_tests,
+    proposal,
+    publication,
+    rescoring,
+    scoring_request,
+)
 from brainscore_ops.submissions.context import Context, NoPrivateRepositoryError, PrivateElsewhereError
 from brainscore_ops.submissions.life import find_life, timeline
 from brainscore_ops.submissions.pull_requests import follow
+from brainscore_ops.submissions.scoring_request import ScoringReport
 
 from .conftest import (
     ADA,
@@ -245,3 +261,137 @@ def test_the_database_lets_no_private_code_be_called_public(house):
     submission = house.accept(model_files("never_public"), ADA, public=False)
     with pytest.raises(IntegrityError), house.context.database.session() as session:
         find_life(session, submission).public = True
+
+
+def again(house, submission, **conditions):
+    """The plan of a rescoring: the public one, or that of one submission."""
+    context = rescoring.at_home_of(house.context, submission)
+    target = rescoring.find_target(context, submission, "")
+    wanted = rescoring.asked_for(submission=submission, **conditions)
+    return context, target, wanted, rescoring.plan_rescoring(context, target, wanted)
+
+
+def private_ones(house, **conditions):
+    """The submissions that a public rescoring asks for runs of."""
+    target = rescoring.find_target(house.context, None, "")
+    return rescoring.private_rescorings(house.context, target, rescoring.asked_for(**conditions))
+
+
+def record_again(context, target, plan, make=outcome):
+    """What a run of rescore records of its plan."""
+    return scoring_request.record(context, target, plan, ScoringReport(tuple(make(pair) for pair in plan.pairs)))
+
+
+def test_what_failed_in_private_is_scored_again_in_a_run_of_its_own(house, private):
+    number = private.merged(model_files("failed_in_private"), ADA, public=False)
+    submission = record(private, number, lambda pair: outcome(pair, {**CRASHED, "code": "only-here"}))
+    shown = again(house, None, failed="only-here")[3]
+    assert (shown.pairs, "failed_in_private" in str(shown.table())) == ((), False)
+    assert private_ones(house, failed="only-here") == [submission]
+    context, target, _, plan = again(house, submission, failed="only-here")
+    assert {pair.model for pair in plan.pairs} == {"failed_in_private"}
+    assert {pair.reason for pair in plan.pairs} == {"failed before: only-here"}
+    assert record_again(context, target, plan).written == len(plan.pairs)
+    found = rows(house, ScoreProvenance, model="failed_in_private")
+    assert {(row.state, row.library_commit, row.submission_id) for row in found} == {("scored", house.main(), submission)}
+    assert {row.private_commit for row in found} == {private.main()}
+    assert again(house, submission, failed="only-here")[3].pairs == ()
+    assert again(house, submission)[3].pairs == (), "outcomes of this very commit stay as they are"
+    assert len(again(house, submission, before="2100-01-01T00:00:00+00:00")[3].pairs) == len(found)
+    assert private_ones(house, failed="only-here") == []
+
+
+def test_an_approval_of_a_private_plan_holds_whatever_others_bring_and_for_no_other_plan(house, private):
+    number = private.merged(model_files("costly_in_private"), ADA, public=False)
+    submission = record(private, number, lambda pair: outcome(pair, CRASHED))
+    context, _, wanted, plan = again(house, submission, models=["costly_in_private"])
+    subject = rescoring.subject_of(wanted, submission)
+    assert subject != rescoring.subject_of(wanted)
+    proposal_ = rescoring.proposal_of(plan, rescoring.cost_of(context, plan.pairs), subject)
+    with pytest.raises(ApprovalMissingError):
+        guard(context.database, proposal_, over_hours=None, run_id=None)
+    with context.database.session() as session:
+        approve(session, proposal_.digest, by="grace", lasting=timedelta(hours=1))
+    private.merged(model_files("bobs_unrelated"), BOB, public=False)
+    same = again(house, submission, models=["costly_in_private"])[3]
+    assert same.digest == plan.digest
+    assert guard(context.database, proposal_, over_hours=None, run_id=None).approved_by == "grace"
+    house.merged(benchmark_files("more_public", "Public2026-more"), BOB)
+    other = again(house, submission, models=["costly_in_private"])[3]
+    assert other.digest != plan.digest
+    changed = rescoring.proposal_of(other, rescoring.cost_of(context, other.pairs), subject)
+    with pytest.raises(ApprovalOfAnotherPlanError):
+        guard(context.database, changed, over_hours=None, run_id=None)
+
+
+def test_a_private_run_meets_nothing_private_of_others_whoever_names_it(house, private):
+    hidden = record(house, house.merged(model_files("hidden_by_bob"), BOB), outcome)
+    with house.context.database.session() as session:
+        session.scalars(select(Model).where(Model.name == "hidden_by_bob")).one().public = False
+    number = private.merged(benchmark_files("adas_again", "Hidden2026-again"), ADA, public=False)
+    submission = record(private, number, lambda pair: outcome(pair, CRASHED, benchmark_parent=None))
+    private.merged(model_files("bobs_private_code"), BOB, public=False)
+    *_, plan = again(house, submission, pairs=[("hidden_by_bob", "Hidden2026-again")], models=["hidden_by_bob", "word-length"])
+    assert {(pair.model, pair.benchmark) for pair in plan.pairs} == {("word-length", "Hidden2026-again")}
+    with pytest.raises(UnknownIdentifiersError):
+        again(house, submission, models=["bobs_private_code"])
+    # What Bob hides is his run's, though its code is public.
+    context, target, _, plan = again(house, hidden)
+    assert (context.private, {pair.model for pair in plan.pairs}) == (False, set()), "scored at this commit"
+    assert hidden in private_ones(house, models=["hidden_by_bob"], before="2100-01-01T00:00:00+00:00")
+    assert rescoring.viewer_of(context, target).user_id is not None
+
+
+def test_private_models_are_brought_to_a_benchmarks_new_version_for_their_owner(house, private):
+    benchmark = "Public2026-versions"
+    record(house, house.merged(benchmark_files("versions", benchmark), BOB), outcome)
+    submission = record(private, private.merged(model_files("left_behind"), ADA, public=False), outcome)
+    path = "brainscore_example/benchmarks/versions/__init__.py"
+    pull = house.by_hand({path: f"{benchmark_files('versions', benchmark)['benchmarks/versions/__init__.py']}# version 2\n"})
+    house.context.forge.squash_merge(pull.number, head_sha=pull.head_sha, title="version 2", message="")
+    in_public = rescoring.find_target(house.context, None, "")
+    public = benchmark_versions.inspect(house.context, in_public, benchmark)
+    assert "word-length" in {cell.pair.model for cell in public.cells}
+    assert "left_behind" not in str(public.table())
+    assert submission in benchmark_versions.private_columns(house.context, in_public, benchmark)
+
+    context = rescoring.at_home_of(house.context, submission)
+    target = rescoring.find_target(context, submission, "")
+    matrix = benchmark_versions.inspect(context, target, benchmark)
+    [cell] = matrix.cells
+    assert (cell.pair.model, cell.stored.version) == ("left_behind", 1)
+    plan = benchmark_versions.plan_version(context, matrix, benchmark_versions.Evidence(claimed=False))
+    with pytest.raises(ApprovalMissingError, match=f"submission {submission}"):
+        benchmark_versions.insist_on_approval(context, plan)
+    with context.database.session() as session:
+        approve(session, plan.digest, by="grace", lasting=timedelta(hours=1))
+    assert benchmark_versions.insist_on_approval(context, plan).approved_by == "grace"
+    report = ScoringReport(tuple(outcome(pair, benchmark_version=2) for pair, _ in plan.run))
+    assert benchmark_versions.record(context, target, plan, report).written == 1
+    assert benchmark_versions.inspect(context, target, benchmark).cells == ()
+    assert submission not in benchmark_versions.private_columns(house.context, in_public, benchmark)
+    [row] = [row for row in rows(house, ScoreProvenance, model="left_behind", benchmark=benchmark) if row.benchmark_version == 2]
+    assert (row.submission_id, row.private_commit is None) == (submission, False)
+
+
+def test_what_is_not_in_the_library_is_not_scored_again(house, private):
+    submission = house.accept(model_files("never_merged"), ADA, public=False)
+    with pytest.raises(rescoring.NotInLibraryError, match="found it accepted"):
+        rescoring.find_target(rescoring.at_home_of(house.context, submission), submission, "")
+
+
+def test_a_public_run_asks_for_private_ones_and_tells_nothing_of_them(house, private, monkeypatch):
+    submission = house.accept(model_files("asked_for_apart"), ADA, public=False)
+    target = rescoring.find_target(house.context, None, "")
+
+    def asked(context):
+        return str(ask_for_private_runs(context, target, "rescore", {"failed": "apart"}, lambda: [submission]).table())
+
+    assert asked(house.context) == asked(house.context)
+    [job] = [job for job in jobs(house.context.deployment) if job.parameters.get("failed") == "apart"]
+    assert (job.runbook, job.parameters["submission"]) == ("rescore", submission)
+    assert str(submission) not in asked(house.context)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert "outside of it" in asked(house.context)
+    with pytest.raises(PrivateElsewhereError):
+        rescoring.at_home_of(house.context, submission)

@@ -19,6 +19,9 @@ from brainscore_ops.display import printable
     "--benchmarks", multiple=True, metavar="BENCHMARK", help="Score this benchmark again; with models, their pairs."
 )
 @click.option("--private", is_flag=True, help="A pull request of the private repository.")
+@click.option(
+    "--submission", type=int, metavar="N", help="Score again only pairs with a plugin of this submission, private ones too."
+)
 @click.option("--pairs", nargs=2, multiple=True, metavar="MODEL BENCHMARK", help="Score exactly this pair again.")
 @click.option("--stale", is_flag=True, help="Score again what rests on older shared code or an older environment.")
 @click.option(
@@ -33,6 +36,7 @@ from brainscore_ops.display import printable
 @json_option
 def plan(
     pull_request: int | None,
+    submission: int | None,
     commit: str,
     models: tuple[str, ...],
     benchmarks: tuple[str, ...],
@@ -47,18 +51,28 @@ def plan(
 ) -> None:
     """Print which pairs would be scored, why, and what that is estimated to cost; nothing is run.
 
-    Without models, benchmarks, pairs, --failed or --stale it is the plan of `score_plugins`: of everything that has no outcome
-    yet, or of a pull request. With them it is that of `rescore`.
+    Without models, benchmarks, pairs, --submission, --failed or --stale it is the plan of `score_plugins`: of everything that has
+    no outcome yet, or of a pull request. With them it is that of `rescore`.
     """
     from brainscore_ops.submissions import rescoring, scoring_request
     from brainscore_ops.submissions.context import open_deployment
 
-    context = open_deployment(deployment, private=private)
-    target = scoring_request.preview_target(context, pull_request, commit)
-    if models or benchmarks or pairs or failed or stale:
+    if submission is None:
+        context = open_deployment(deployment, private=private)
+        target = scoring_request.preview_target(context, pull_request, commit)
+    else:
+        context = rescoring.at_home_of(open_deployment(deployment), submission)
+        target = rescoring.find_target(context, submission, commit)
+    if submission is not None or models or benchmarks or pairs or failed or stale:
         moment = before.replace(tzinfo=UTC) if before else None
         wanted = rescoring.asked_for(
-            models=models, benchmarks=benchmarks, pairs=pairs, failed=failed, stale=stale, before=moment
+            submission=submission,
+            models=models,
+            benchmarks=benchmarks,
+            pairs=pairs,
+            failed=failed,
+            stale=stale,
+            before=moment,
         )
         found = rescoring.plan_rescoring(context, target, wanted)
     else:

@@ -68,7 +68,7 @@ class Viewer:
         return or_(SubmissionLife.public, SubmissionLife.submission_id.in_(theirs))
 
     def sees_inside(self, life: SubmissionLife) -> bool:
-        """Whether they may see all that belongs to a submission (code, pull request, logs, records), and act on it: it is theirs."""
+        """Whether they may see all that belongs to a submission (code, pull request, logs, records), and act on it."""
         return self.sees_everything or self.owns(life)
 
     def owns(self, life: SubmissionLife) -> bool:

@@ -60,6 +60,18 @@ def layers(repository: Path, commit: str) -> tuple[str, str]:
     return find_commit(repository, f"{commit}^1"), find_commit(repository, f"{commit}^2")
 
 
+def newest_change(repository: Path, commit: str, folders: Collection[str]) -> str:
+    """The newest commit, up to one, that changed something in one of the folders; that one, where none did.
+
+    :raises CommitNotFoundError: the revision names no commit
+    """
+    commit = find_commit(repository, commit)
+    if not folders:
+        return commit
+    found = git(repository, "--literal-pathspecs", "rev-list", "-1", commit, "--", *folders)
+    return found.decode("ascii").strip() or commit
+
+
 def colliding(repository: Path, base: str, plugins: Iterable[PluginKey], library: str) -> tuple[PluginKey, ...]:
     """The plugins whose folder a library has already, also where only the case of letters tells them apart."""
     taken = {

@@ -47,6 +47,9 @@ NEXT_IN_WORDS = {
 }
 """What happens next."""
 
+PAIR = "score_pair"
+"""The runbook of one pair of model and benchmark."""
+
 WHOSE_FAULT = {
     "submission": "This is about what was submitted. Mend it, and send it again.",
     "infrastructure": "This was our fault. It does not count against your quota.",
@@ -102,6 +105,8 @@ class View:
     """Its page, for who is looking: of a private submission that is one of ours."""
     steps: tuple[Step, ...]
     runs: tuple[Run, ...]
+    pair_runs: tuple[Run, ...]
+    """Those of its single pairs of model and benchmark."""
     standing: Standing | None
     is_theirs: bool
     """Whether they may change it."""
@@ -190,7 +195,8 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
                 )
                 for event in life.events
             ),
-            runs=tuple(runs) if theirs else (),
+            runs=tuple(run for run in runs if theirs and run.runbook != PAIR),
+            pair_runs=tuple(run for run in runs if theirs and run.runbook == PAIR),
             standing=standings(session, [number]).get(number),
             is_theirs=theirs,
             scores_are_public=all(model.public for model in models) if models and not is_private else None,

@@ -59,12 +59,13 @@ def read_outcomes(session: Session, identities: Collection[str] | None = None) -
         source.reason,
         source.shared_digest,
         func.coalesce(source.environment_digest.in_(superseded), False),
+        source.private_commit,
     )
     if identities is not None:
         query = query.where(source.identity.in_(identities))
     return {
-        identity: Outcome(state == "scored", at, commit, code, reason or "", shared, superseded_lock=old)
-        for identity, state, at, commit, code, reason, shared, old in session.execute(query)
+        identity: Outcome(state == "scored", at, commit, code, reason or "", shared, old, private)
+        for identity, state, at, commit, code, reason, shared, old, private in session.execute(query)
     }
 
 

@@ -47,6 +47,7 @@ class ScorePairParameters(RunbookParameters):
     benchmark_plugin: str = Field(description="the folder of the benchmark's plugin, in <library>/benchmarks")
     checkout: str = Field(description="the folder with the library's files at the commit that is scored")
     results: str = Field(description="the folder that takes the outcome")
+    submission: int | None = Field(None, description="the submission that it is scored for: its submitter sees the record", gt=0)
     resource_class: str = Field("", description="the resource class that says what it may use; by default the default")
     ends: float | None = Field(
         None, description="when it has to have ended (seconds since 1970); by default after the class's walltime"
@@ -94,7 +95,9 @@ class PairOutcome(Shown):
         )
 
 
-def job_of(pair: Pair, *, deployment: Deployment, checkout: Path) -> ScorePairParameters:
+def job_of(
+    pair: Pair, *, deployment: Deployment, checkout: Path, submission: int | None = None
+) -> ScorePairParameters:
     """What a worker is told of a pair: the parameters of ``score_pair``."""
     return ScorePairParameters(
         deployment=deployment.name,
@@ -104,6 +107,7 @@ def job_of(pair: Pair, *, deployment: Deployment, checkout: Path) -> ScorePairPa
         benchmark_plugin=pair.benchmark_plugin,
         checkout=str(checkout),
         results=str(results_folder(deployment, pair.results_key)),
+        submission=submission,
     )
 
 

@@ -128,6 +128,8 @@ class Outcome:
     """Of the shared code that it was computed with; None where that was not recorded."""
     superseded_lock: bool = False
     """Whether the same requirements give another environment by now."""
+    private_commit: str | None = None
+    """The private repository's, where private plugins were laid over the library."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,12 @@ def plan_pairs(
 
 
 def plan_again(
-    code: LibraryCode, *, wanted: Wanted, outcomes: Mapping[str, Outcome], private_models: Collection[str] = ()
+    code: LibraryCode,
+    *,
+    wanted: Wanted,
+    outcomes: Mapping[str, Outcome],
+    private_models: Collection[str] = (),
+    among: ChangedPlugins | None = None,
 ) -> Plan:
     """The pairs that somebody asks to have scored, whether or not they have a score.
 
@@ -185,11 +192,12 @@ def plan_again(
 
     :param outcomes: identity → what is known
     :param private_models: models that are scored for their owner alone: here, where they are named
+    :param among: only pairs with one of these models or benchmarks, and none with a private model, whoever names it
     :raises UnknownIdentifiersError: every model and benchmark that the library does not hold
     """
     _require_known(code, wanted)
     pairs, known = [], []
-    for pair in _in_question(code, wanted, private_models):
+    for pair in _in_question(code, wanted, private_models, among):
         outcome = outcomes.get(pair.identity)
         reason = _why_again(code, pair, wanted, outcome)
         if reason is None:
@@ -275,16 +283,22 @@ def _failed(reason_code: str) -> str:
     return f"failed before: {reason_code}"
 
 
-def _in_question(code: LibraryCode, wanted: Wanted, private_models: Collection[str]) -> Iterator[Pair]:
+def _in_question(
+    code: LibraryCode, wanted: Wanted, private_models: Collection[str], among: ChangedPlugins | None
+) -> Iterator[Pair]:
     exact: dict[str, set[str]] = {}
     for model, benchmark in wanted.pairs:
         exact.setdefault(model, set()).add(benchmark)
     crossed = bool(wanted.models or wanted.benchmarks or not wanted.pairs)
     columns = _columns(code)
     for model in sorted(code.catalogue.models):
+        if among is not None and model in private_models:
+            continue
         named = exact.get(model, set())
         whole = crossed and (model in wanted.models or (not wanted.models and model not in private_models))
         names = {*(wanted.benchmarks or code.catalogue.benchmarks), *named} if whole else named
+        if among is not None and model not in among.models:
+            names = names & among.benchmarks
         yield from _row(code, model, [column for column in columns if column.benchmark in names])
 
 
@@ -307,7 +321,8 @@ def _is_fresh(code: LibraryCode, wanted: Wanted, outcome: Outcome) -> bool:
     if wanted.before is not None:
         return outcome.recorded_at >= wanted.before
     # A failure is worth another try at the same commit: it is asked for because something else was mended.
-    return outcome.scored and not wanted.stale and outcome.library_commit == code.commit
+    here = (outcome.library_commit, outcome.private_commit) == (code.commit, code.private_commit)
+    return outcome.scored and not wanted.stale and here
 
 
 def _require_known(code: LibraryCode, wanted: Wanted) -> None:
@@ -321,7 +336,8 @@ def _require_known(code: LibraryCode, wanted: Wanted) -> None:
         raise UnknownIdentifiersError(
             f"the library does not hold what is asked for at {code.commit[:10]}",
             problems=problems,
-            remedy="`brainscore-ops catalog` lists its identifiers.",
+            remedy="`brainscore-ops catalog` lists its identifiers. What is private is scored again by the number of its "
+            "submission.",
         )
 
 

@@ -28,10 +28,11 @@ from brainscore_ops.scoring.cost import Cost, hours_text
 from brainscore_ops.scoring.existing import read_existing
 from brainscore_ops.scoring.pair import PairOutcome
 from brainscore_ops.scoring.plan import ChangedPlugins, Pair, Plan, Wanted, plan_again, plan_pairs
-from brainscore_ops.submissions.rescoring import cost_of
+from brainscore_ops.submissions.rescoring import cost_of, find_target, private_submissions
 from brainscore_ops.submissions.scoring_request import (
     ScoringReport,
     Target,
+    changed_by,
     compute_pairs,
     delay_of,
     find_private_models,
@@ -40,8 +41,9 @@ from brainscore_ops.submissions.scoring_request import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
+    from brainscore_ops.plugins.library_code import LibraryCode
     from brainscore_ops.scoring.recording import Recorded
     from brainscore_ops.scoring.worker import Execute
     from brainscore_ops.submissions.context import Context
@@ -77,7 +79,7 @@ class Stored:
 
 @dataclass(frozen=True)
 class Cell:
-    """A public model, and what is known of it on the benchmark."""
+    """A model, and what is known of it on the benchmark."""
 
     pair: Pair
     """To be scored on the new version."""
@@ -95,9 +97,9 @@ class Matrix(Shown):
     """As the code says without being run."""
     cells: tuple[Cell, ...]
     current: int
-    """How many public models have their outcome on the present version."""
-    private: int
-    """How many private models are left to their owners."""
+    """How many models have their outcome on the present version."""
+    submission: int | None = None
+    """Whose pairs alone are meant; None for those of all public models."""
 
     @property
     def older_version(self) -> int | None:
@@ -122,10 +124,9 @@ class Matrix(Shown):
                     changed,
                 ]
             )
-        private = f", {self.private} private models are left to their owners" if self.private else ""
         return Table(
             f"{self.benchmark} version {self.version or '(told by running it)'} at {self.commit[:10]}: "
-            f"{len(rows)} models have no score on it, {self.current} have{private}",
+            f"{len(rows)} models have no score on it, {self.current} have",
             rows,
             ["model", "of version", "score", "raw", "ceiling", ""],
         )
@@ -208,6 +209,14 @@ class VersionPlan(Shown):
     """Of those to be run: that the sample has computed already."""
     cost: Cost
     evidence: Evidence
+    submission: int | None = None
+    """Whose pairs alone are meant."""
+
+    @property
+    def subject(self) -> str:
+        """What it is for, whatever is in it."""
+        of = f" submission {self.submission}" if self.submission is not None else ""
+        return f"{SUBJECT} {self.benchmark}{of}"
 
     @property
     def empty(self) -> bool:
@@ -250,7 +259,7 @@ class VersionPlan(Shown):
 
     def table(self) -> Table:
         if self.empty:
-            return Table(f"Every public model has its outcome on the present version of {self.benchmark}", [])
+            return Table(f"Every model in question has its outcome on the present version of {self.benchmark}", [])
         rows = [
             [
                 one.pair.model,
@@ -271,14 +280,16 @@ class VersionPlan(Shown):
 
 
 def inspect(context: Context, target: Target, benchmark: str) -> Matrix:
-    """The public models that have no outcome on a benchmark's present version, with what is stored of older ones.
+    """The models that have no outcome on a benchmark's present version, with what is stored of older ones.
 
+    :param target: where it has a submission, its models are meant, private ones too; if the benchmark is its own, all that its
+        owner may meet; without one, the public models
     :raises UnknownIdentifiersError: the library does not hold the benchmark
     """
     code = read_code(context, target.commit)
     plan_again(code, wanted=Wanted(benchmarks=(benchmark,)), outcomes={})  # refuses what the library does not hold
     with context.database.session() as session:
-        private = find_private_models(context, session) & code.catalogue.models.keys()
+        private = find_private_models(context, session, target.submission)
         changed = ChangedPlugins(benchmarks=frozenset({benchmark}))
         plan = plan_pairs(code, changed=changed, existing=read_existing(session), private_models=private)
         present = code.digests[code.catalogue.plugin_of_benchmark(benchmark)]
@@ -292,18 +303,38 @@ def inspect(context: Context, target: Target, benchmark: str) -> Matrix:
             .order_by(ScoreProvenance.recorded_at)
         )
         stored = {row.model: _stored(row) for row in rows if row.value is not None}
+    meant = _meant(code, target, benchmark)
     return Matrix(
         benchmark=benchmark,
         commit=target.commit,
         version=code.versions.get(benchmark),
-        cells=tuple(Cell(pair, stored.get(pair.model)) for pair in plan.pairs),
-        current=len(plan.known),
-        private=len(private),
+        cells=tuple(Cell(pair, stored.get(pair.model)) for pair in plan.pairs if pair.model in meant),
+        current=sum(pair.model in meant for pair in plan.known),
+        submission=target.submission,
     )
 
 
+def private_columns(context: Context, target: Target, benchmark: str) -> list[int]:
+    """The submissions whose private models have no outcome on a benchmark's present version.
+
+    :param target: of the public library
+    """
+
+    def pairs_of(home: Context, submission: int) -> list[Pair]:
+        return [cell.pair for cell in inspect(home, find_target(home, submission, target.commit), benchmark).cells]
+
+    return private_submissions(context, pairs_of)
+
+
 def sample(
-    context: Context, matrix: Matrix, *, raw_unchanged: bool, checks: int, tolerance: float, execute: Execute
+    context: Context,
+    target: Target,
+    matrix: Matrix,
+    *,
+    raw_unchanged: bool,
+    checks: int,
+    tolerance: float,
+    execute: Execute,
 ) -> Evidence:
     """Run the new version on some models whose raw score is stored, and compare.
 
@@ -323,7 +354,7 @@ def sample(
     chosen = _chosen(matrix, checks)
     if not chosen:
         return Evidence(claimed=True)
-    report = compute_pairs(context, Plan(matrix.commit, tuple(cell.pair for cell in chosen)), execute)
+    report = compute_pairs(context, Plan(matrix.commit, tuple(cell.pair for cell in chosen)), execute, target)
     if (late := delay_of(report)) is not None:
         raise late
     facts = next((outcome.result for outcome in report.pairs if outcome.result), None)
@@ -367,6 +398,7 @@ def plan_version(context: Context, matrix: Matrix, evidence: Evidence) -> Versio
         computed=len(run) - len(to_compute),
         cost=cost_of(context, to_compute),
         evidence=evidence,
+        submission=matrix.submission,
     )
 
 
@@ -375,7 +407,7 @@ def insist_on_approval(context: Context, plan: VersionPlan) -> Leave:
 
     :raises ApprovalMissingError, ApprovalExpiredError, ApprovalOfAnotherPlanError: it may not be carried out now
     """
-    proposal = Proposal(plan.digest, f"{SUBJECT} {plan.benchmark}", plan.items, plan.cost.hours, plan.summary)
+    proposal = Proposal(plan.digest, plan.subject, plan.items, plan.cost.hours, plan.summary)
     return guard(context.database, proposal, over_hours=None, run_id=context.run_id)
 
 
@@ -384,28 +416,34 @@ def snapshot(context: Context, plan: VersionPlan) -> Snapshot | Leave:
     if plan.empty:
         return Leave(plan.digest, why="there is nothing to do")
     store = SnapshotStore.of(context.deployment)
-    reason = f"before {SUBJECT} {plan.benchmark}, plan {plan.digest[:16]}"
+    reason = f"before {plan.subject}, plan {plan.digest[:16]}"
     taken = next((one for one in list_snapshots(store) if one.reason == reason and not one.problem), None)
     return taken or take_snapshot(context.database, store, deployment=context.deployment.name, reason=reason)
 
 
-def run_models(context: Context, plan: VersionPlan, execute: Execute) -> ScoringReport:
+def run_models(context: Context, target: Target, plan: VersionPlan, execute: Execute) -> ScoringReport:
     """Run the models that have to be run.
 
     :raises ScoringDelayedError: some could not be, for reasons that are not their own; nothing is recorded before all are in
     """
-    report = compute_pairs(context, Plan(plan.commit, tuple(pair for pair, _ in plan.run)), execute)
+    report = compute_pairs(context, Plan(plan.commit, tuple(pair for pair, _ in plan.run)), execute, target)
     if (late := delay_of(report)) is not None:
         raise late
     return report
 
 
-def record(context: Context, plan: VersionPlan, report: ScoringReport) -> Recorded:
+def record(context: Context, target: Target, plan: VersionPlan, report: ScoringReport) -> Recorded:
     """Write what was run and what was recomputed, in one transaction: the leaderboard changes at one moment."""
     outcomes = {pair.identity: outcome for (pair, _), outcome in zip(plan.run, report.pairs, strict=True)}
     outcomes |= {one.pair.identity: _outcome(context, one, plan.evidence) for one in plan.recomputed}
     pairs = [*(pair for pair, _ in plan.run), *(one.pair for one in plan.recomputed)]
-    return record_all(context, plan.commit, pairs, outcomes, None)
+    return record_all(context, plan.commit, pairs, outcomes, target.submission)
+
+
+def _meant(code: LibraryCode, target: Target, benchmark: str) -> Collection[str]:
+    """The models whose pairs with the benchmark a target is about."""
+    own = changed_by(target, code)
+    return code.catalogue.models if target.submission is None or benchmark in own.benchmarks else own.models
 
 
 def _stored(row: ScoreProvenance) -> Stored:

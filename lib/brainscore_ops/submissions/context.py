@@ -99,13 +99,20 @@ class Context(Shown):
             return self
         private = replace(self, private=True)
         _ = private.repository
+        self.refuse_onlookers()
+        return private
+
+    def refuse_onlookers(self) -> None:
+        """Let nothing private be worked on where others see what is printed and kept.
+
+        :raises PrivateElsewhereError: within GitHub Actions
+        """
         if os.environ.get("GITHUB_ACTIONS") == "true":
             raise PrivateElsewhereError(
                 "expected private submissions to be worked on by the deployment's own worker, found GitHub Actions",
                 remedy="Leave it to `brainscore-ops worker` and to reconciliations outside of CI: what a workflow prints and "
                 "keeps is seen by others.",
             )
-        return private
 
     @property
     def sides(self) -> tuple[Context, ...]:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from brainscore_ops.database.brainscore_tables import Submission
 from brainscore_ops.database.ops_tables import SubmissionLife
 from brainscore_ops.plugins.layout import PluginKey
-from brainscore_ops.plugins.overlay import overlay
+from brainscore_ops.plugins.overlay import newest_change, overlay
 from brainscore_ops.submissions.life import IN_PRIVATE, State, life_of_pull_request
 
 if TYPE_CHECKING:
@@ -46,6 +46,21 @@ def whole_library(
     with context.database.session() as session:
         own = private_plugins(context, session, _owner(context, session, pull_request))
     return overlay(context.mirror.path, base, commit, {*own, *plugins}, context.library)
+
+
+def library_of(context: Context, owner: int, *, base: str) -> str:
+    """The public library with all private plugins of somebody laid over it.
+
+    It is the same commit until one of these changes: what others bring into the private repository makes no other of it.
+
+    :param base: of the public library
+    """
+    _, head = context.forge.default_branch()
+    context.mirror.fetch()
+    with context.database.session() as session:
+        own = private_plugins(context, session, owner)
+    folders = [f"{context.library}/{plugin.type}/{plugin.name}" for plugin in sorted(own)]
+    return overlay(context.mirror.path, base, newest_change(context.mirror.path, head, folders), own, context.library)
 
 
 def private_plugins(

@@ -12,6 +12,7 @@ from brainscore_ops.notify.messages import mail_address
 from brainscore_ops.parameters import RunbookParameters
 
 COMMIT_PATTERN = r"^([0-9a-f]{40})?$"
+OF_ONE_SUBMISSION = "only pairs with a plugin of this submission, private ones too: its submitter and the team see the run"
 IN_PRIVATE_REPOSITORY = "whether that is a pull request of the private repository"
 
 
@@ -89,6 +90,7 @@ class PublishSubmissionParameters(RunbookParameters):
 class RescoreParameters(RunbookParameters):
     """What ``rescore`` is told. Conditions that are given have to hold at once."""
 
+    submission: int | None = Field(None, description=OF_ONE_SUBMISSION, gt=0)
     models: list[str] = Field([], description="models, by identifier; private ones only where they are named here")
     benchmarks: list[str] = Field([], description="benchmarks, by identifier; with models, the pairs of both")
     pairs: list[tuple[str, str]] = Field([], description="exact pairs besides: [[model, benchmark], …]")
@@ -111,6 +113,7 @@ class BenchmarkVersionParameters(RunbookParameters):
     """What ``benchmark_version`` is told."""
 
     benchmark: str = Field(description="the benchmark's identifier")
+    submission: int | None = Field(None, description=OF_ONE_SUBMISSION, gt=0)
     raw_unchanged: bool = Field(
         False, description="your word that the new version measures what the old one did: only its ceiling changed"
     )

@@ -5,20 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from brainscore_ops.errors import RefusedError, UsageError
+from sqlalchemy import or_, select
+
+from brainscore_ops.database.brainscore_tables import Model
+from brainscore_ops.database.ops_tables import SubmissionLife
+from brainscore_ops.database.viewer import PUBLIC, Viewer
+from brainscore_ops.errors import Fault, OpsError, RefusedError, UsageError
+from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.scoring.approvals import Leave, Proposal, guard
 from brainscore_ops.scoring.cost import Cost, estimate_cost, hours_text, read_measurements
 from brainscore_ops.scoring.existing import read_outcomes
 from brainscore_ops.scoring.plan import Pair, Plan, Wanted, plan_again
-from brainscore_ops.submissions.life import find_life, note
-from brainscore_ops.submissions.scoring_request import Target, find_private_models, read_code
+from brainscore_ops.submissions import scoring_request
+from brainscore_ops.submissions.life import IN_PRIVATE, find_life, note
+from brainscore_ops.submissions.overlays import library_head, library_of
+from brainscore_ops.submissions.scoring_request import Target, changed_by, find_private_models, in_layers, read_code
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from brainscore_ops.submissions.context import Context
 
@@ -31,8 +39,100 @@ class NothingAskedForError(UsageError):
     code = "nothing-asked-for"
 
 
+class NotInLibraryError(RefusedError):
+    """The plugins of a submission are in no library (any more): there is nothing to score."""
+
+    code = "not-in-library"
+    fault = Fault.OPERATOR
+
+
+def at_home_of(context: Context, submission: int | None) -> Context:
+    """The deployment with the repository at hand that a submission is in; without one, the public repository.
+
+    What is about one submission may be about private models, whatever repository their code is in.
+
+    :raises UnknownSubmissionError: there is none of that number
+    :raises NoPrivateRepositoryError, PrivateElsewhereError: private submissions are no matter for this run
+    """
+    if submission is None:
+        return context
+    context.refuse_onlookers()
+    with context.database.session() as session:
+        return context.side_of(find_life(session, submission).library)
+
+
+def find_target(context: Context, submission: int | None, commit: str) -> Target:
+    """The library's commit at which pairs are scored again; of a private submission, its owner's plugins laid over it.
+
+    :param context: at home of the submission
+    :param submission: whose plugins the pairs are about; None for the whole public library
+    :param commit: of the public library; empty for its newest
+    :raises NotInLibraryError: its plugins are not in the library
+    """
+    if submission is None:
+        return scoring_request.find_target(context, None, commit)
+    with context.database.session() as session:
+        life = find_life(session, submission)
+        there = life.merge_sha is not None and (life.state in IN_PRIVATE or not life.private)
+        state, owner = life.state, life.submission.submitter_id
+        plugins = frozenset(PluginKey(kind, name) for kind, names in life.plugins.items() for name in names)
+    if not there:
+        raise NotInLibraryError(
+            f"expected submission {submission} to be merged and not published since, found it {state}",
+            remedy="What is published is scored again by the submission that brought it into the public library.",
+        )
+    base = commit or library_head(context)
+    return Target(library_of(context, owner, base=base) if context.private else base, None, submission, plugins)
+
+
+def viewer_of(context: Context, target: Target) -> Viewer:
+    """Who is shown what a run changed: whoever submitted what it is about, or everybody."""
+    if target.submission is None:
+        return PUBLIC
+    with context.database.session() as session:
+        return Viewer(user_id=find_life(session, target.submission).submission.submitter_id)
+
+
+def private_submissions(context: Context, pairs_of: Callable[[Context, int], Collection[Pair]]) -> list[int]:
+    """The submissions with something private of which pairs are in question: as few as have all of these pairs.
+
+    Private is what is in the private repository, and models that their owners hide.
+
+    :param context: with the public repository at hand
+    :param pairs_of: the pairs of a submission, by the deployment at its home. Where they cannot be told, the submission is among
+        those that are found: what goes wrong with it is said in a run of its own, and nowhere else
+    """
+    hidden = select(Model.submission_id).where(
+        Model.domain == context.deployment.library.domain, Model.public.is_(False)
+    )
+    query = select(SubmissionLife.submission_id).where(
+        SubmissionLife.merge_sha.is_not(None),
+        or_(
+            (SubmissionLife.library == context.homes[1]) & SubmissionLife.state.in_(IN_PRIVATE),
+            (SubmissionLife.library == context.homes[0]) & SubmissionLife.submission_id.in_(hidden),
+        ),
+    )
+    with context.database.session() as session:
+        candidates = session.scalars(query).all()
+    pairs: dict[int, set[str]] = {}
+    unknown = []
+    for submission in candidates:
+        try:
+            pairs[submission] = {pair.identity for pair in pairs_of(at_home_of(context, submission), submission)}
+        except OpsError:
+            unknown.append(submission)
+    # A pair of somebody's private model and private benchmark is in question for both of their submissions.
+    found, covered = [], set[str]()
+    for submission in sorted(pairs, key=lambda each: (-len(pairs[each]), each)):
+        if pairs[submission] - covered:
+            found.append(submission)
+            covered |= pairs[submission]
+    return sorted([*found, *unknown])
+
+
 def asked_for(
     *,
+    submission: int | None = None,
     models: Sequence[str] = (),
     benchmarks: Sequence[str] = (),
     pairs: Iterable[Sequence[str]] = (),
@@ -42,6 +142,7 @@ def asked_for(
 ) -> Wanted:
     """What is to be scored again.
 
+    :param submission: whose pairs alone are meant: that is a condition by itself
     :param before: as text in ISO 8601, as a notebook's parameter has it
     :raises NothingAskedForError: where no condition is given
     """
@@ -54,7 +155,7 @@ def asked_for(
         stale=stale,
         before=moment,
     )
-    if wanted == Wanted(before=moment):
+    if wanted == Wanted(before=moment) and submission is None:
         raise NothingAskedForError(
             "expected models, benchmarks, pairs, a reason of failures, or stale; found none of them",
             remedy="Name what is to be scored again. Everything that has no score yet is what `score_plugins` scores.",
@@ -63,15 +164,29 @@ def asked_for(
 
 
 def plan_rescoring(context: Context, target: Target, wanted: Wanted) -> Plan:
-    """The pairs that are to be scored again at a commit.
+    """The pairs that are to be scored again at a commit; of a target with a submission, those with a plugin of it.
 
     :raises UnknownIdentifiersError: for models and benchmarks that the library does not hold
     """
-    code = read_code(context, target.commit)
+    code = in_layers(context, read_code(context, target.commit))
     with context.database.session() as session:
         outcomes = read_outcomes(session)
-        private = find_private_models(context, session)
-    return plan_again(code, wanted=wanted, outcomes=outcomes, private_models=private)
+        private = find_private_models(context, session, target.submission)
+    among = changed_by(target, code) if target.submission is not None else None
+    plan = plan_again(code, wanted=wanted, outcomes=outcomes, private_models=private, among=among)
+    return replace(plan, library_commit=target.commit)
+
+
+def private_rescorings(context: Context, target: Target, wanted: Wanted) -> list[int]:
+    """The submissions of which private pairs are to be scored again, each in a run of its own.
+
+    :param target: of the public library
+    """
+
+    def pairs_of(home: Context, submission: int) -> Collection[Pair]:
+        return plan_rescoring(home, find_target(home, submission, target.commit), wanted).pairs
+
+    return private_submissions(context, pairs_of)
 
 
 def cost_of(context: Context, pairs: Sequence[Pair]) -> Cost:
@@ -122,9 +237,9 @@ def insist_for_target(context: Context, target: Target, plan: Plan, cost: Cost) 
         raise
 
 
-def subject_of(wanted: Wanted) -> str:
+def subject_of(wanted: Wanted, submission: int | None = None) -> str:
     """What a rescoring is for, whatever pairs are in its plan: the same request has the same."""
-    conditions = {name: value for name, value in asdict(wanted).items() if value}
+    conditions = {name: value for name, value in {"submission": submission, **asdict(wanted)}.items() if value}
     text = json.dumps(conditions, default=str, ensure_ascii=False)
     return (
         f"rescore {text}" if len(text) <= _LONGEST_SUBJECT else f"rescore {hashlib.sha256(text.encode()).hexdigest()}"

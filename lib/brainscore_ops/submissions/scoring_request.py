@@ -202,7 +202,7 @@ def make_plan(context: Context, target: Target) -> Plan:
     with context.database.session() as session:
         existing = read_existing(session)
         private = find_private_models(context, session, target.submission if context.private else None)
-    return plan_pairs(code, changed=_changed(target, code), existing=existing, private_models=private)
+    return plan_pairs(code, changed=changed_by(target, code), existing=existing, private_models=private)
 
 
 def missing_pairs(context: Context, pull_request: int) -> int:
@@ -220,6 +220,14 @@ def missing_pairs(context: Context, pull_request: int) -> int:
 def read_code(context: Context, commit: str) -> LibraryCode:
     """The library's code at a commit of its mirror."""
     return read_library_code(GitTree(context.mirror.path, commit), context.library, commit)
+
+
+def in_layers(context: Context, code: LibraryCode) -> LibraryCode:
+    """Code as scores name it: by the library's commit, and by that of the private plugins which were laid over it."""
+    if not context.private:
+        return code
+    commit, private = layers(context.mirror.path, code.commit)
+    return replace(code, commit=commit, private_commit=private)
 
 
 def find_private_models(context: Context, session: Session, submission: int | None = None) -> set[str]:
@@ -290,7 +298,7 @@ def tasks_of(context: Context, plan: Plan, submission: int | None) -> list[Task]
             offered, _ = choose_class(asked, known, deployment.resource_classes, deployment.scoring)
         except OpsError as error:
             refused = error
-        job = job_of(pair, deployment=deployment, checkout=checkout)
+        job = job_of(pair, deployment=deployment, checkout=checkout, submission=submission)
         tasks.append(Task(pair.results_key, job, plan.library_commit, submission, offered, refused))
     return tasks
 
@@ -323,10 +331,7 @@ def record_all(
     :param submission: what they were scored for
     :param metadata: what models and benchmarks say of themselves, to be stored with them
     """
-    code = read_code(context, commit)
-    if context.private:
-        commit, private = layers(context.mirror.path, commit)
-        code = replace(code, commit=commit, private_commit=private)
+    code = in_layers(context, read_code(context, commit))
     locks = {outcome.environment_digest for outcome in outcomes.values() if outcome.environment_digest}
     with context.database.lock(RECORDING_LOCK), context.database.session() as session:
         record_locks(session, context.deployment.shared, locks)
@@ -461,7 +466,7 @@ def _as_error(row: ScoreProvenance) -> OpsError:
 def _metadata(context: Context, target: Target, plan: Plan, code: LibraryCode) -> Metadata:
     """Of all that changed, and of all that the plan scores: its rows may have had to wait for a score."""
     catalogue = code.catalogue
-    changed = _changed(target, code)
+    changed = changed_by(target, code)
     pairs = (*plan.pairs, *plan.known)
     models = catalogue.models.keys() & {*changed.models, *(pair.model for pair in pairs)}
     benchmarks = catalogue.benchmarks.keys() & {*changed.benchmarks, *(pair.benchmark for pair in pairs)}
@@ -472,7 +477,8 @@ def _metadata(context: Context, target: Target, plan: Plan, code: LibraryCode) -
     return read_metadata(GitTree(context.mirror.path, target.commit), catalogue, plugins)
 
 
-def _changed(target: Target, code: LibraryCode) -> ChangedPlugins:
+def changed_by(target: Target, code: LibraryCode) -> ChangedPlugins:
+    """What changed for a target, by its identifiers."""
     if target.plugins is None:
         return ChangedPlugins(everything=True)
     catalogue, plugins = code.catalogue, target.plugins

@@ -293,7 +293,9 @@ def test_what_failed_in_private_is_scored_again_in_a_run_of_its_own(house, priva
     assert {pair.reason for pair in plan.pairs} == {"failed before: only-here"}
     assert record_again(context, target, plan).written == len(plan.pairs)
     found = rows(house, ScoreProvenance, model="failed_in_private")
-    assert {(row.state, row.library_commit, row.submission_id) for row in found} == {("scored", house.main(), submission)}
+    assert {(row.state, row.library_commit, row.submission_id) for row in found} == {
+        ("scored", house.main(), submission)
+    }
     assert {row.private_commit for row in found} == {private.main()}
     assert again(house, submission, failed="only-here")[3].pairs == ()
     assert again(house, submission)[3].pairs == (), "outcomes of this very commit stay as they are"
@@ -331,7 +333,9 @@ def test_a_private_run_meets_nothing_private_of_others_whoever_names_it(house, p
     number = private.merged(benchmark_files("adas_again", "Hidden2026-again"), ADA, public=False)
     submission = record(private, number, lambda pair: outcome(pair, CRASHED, benchmark_parent=None))
     private.merged(model_files("bobs_private_code"), BOB, public=False)
-    *_, plan = again(house, submission, pairs=[("hidden_by_bob", "Hidden2026-again")], models=["hidden_by_bob", "word-length"])
+    *_, plan = again(
+        house, submission, pairs=[("hidden_by_bob", "Hidden2026-again")], models=["hidden_by_bob", "word-length"]
+    )
     assert {(pair.model, pair.benchmark) for pair in plan.pairs} == {("word-length", "Hidden2026-again")}
     with pytest.raises(UnknownIdentifiersError):
         again(house, submission, models=["bobs_private_code"])
@@ -347,7 +351,9 @@ def test_private_models_are_brought_to_a_benchmarks_new_version_for_their_owner(
     record(house, house.merged(benchmark_files("versions", benchmark), BOB), outcome)
     submission = record(private, private.merged(model_files("left_behind"), ADA, public=False), outcome)
     path = "brainscore_example/benchmarks/versions/__init__.py"
-    pull = house.by_hand({path: f"{benchmark_files('versions', benchmark)['benchmarks/versions/__init__.py']}# version 2\n"})
+    pull = house.by_hand(
+        {path: f"{benchmark_files('versions', benchmark)['benchmarks/versions/__init__.py']}# version 2\n"}
+    )
     house.context.forge.squash_merge(pull.number, head_sha=pull.head_sha, title="version 2", message="")
     in_public = rescoring.find_target(house.context, None, "")
     public = benchmark_versions.inspect(house.context, in_public, benchmark)
@@ -370,7 +376,11 @@ def test_private_models_are_brought_to_a_benchmarks_new_version_for_their_owner(
     assert benchmark_versions.record(context, target, plan, report).written == 1
     assert benchmark_versions.inspect(context, target, benchmark).cells == ()
     assert submission not in benchmark_versions.private_columns(house.context, in_public, benchmark)
-    [row] = [row for row in rows(house, ScoreProvenance, model="left_behind", benchmark=benchmark) if row.benchmark_version == 2]
+    [row] = [
+        row
+        for row in rows(house, ScoreProvenance, model="left_behind", benchmark=benchmark)
+        if row.benchmark_version == 2
+    ]
     assert (row.submission_id, row.private_commit is None) == (submission, False)
 
 

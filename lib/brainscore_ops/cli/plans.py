@@ -20,7 +20,10 @@ from brainscore_ops.display import printable
 )
 @click.option("--private", is_flag=True, help="A pull request of the private repository.")
 @click.option(
-    "--submission", type=int, metavar="N", help="Score again only pairs with a plugin of this submission, private ones too."
+    "--submission",
+    type=int,
+    metavar="N",
+    help="Score again only pairs with a plugin of this submission, private ones too.",
 )
 @click.option("--pairs", nargs=2, multiple=True, metavar="MODEL BENCHMARK", help="Score exactly this pair again.")
 @click.option("--stale", is_flag=True, help="Score again what rests on older shared code or an older environment.")

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from github.PullRequestReview import PullRequestReview
     from github.Repository import Repository
 
+PATIENCE = 120.0
+"""Seconds that one call may wait for a forge that fails or limits its rate."""
+
 REQUEST_TIMEOUT = 30
 """Seconds that the forge has for one answer."""
 
@@ -188,7 +191,7 @@ class ForgeClient:
         token: str = "",
         app: AppCredentials | None = None,
         clone_url: str | None = None,
-        patience: float = 120.0,
+        patience: float = PATIENCE,
         timeout: int = REQUEST_TIMEOUT,
         seconds_between_writes: float = 0.0,
     ) -> None:

@@ -231,7 +231,9 @@ class SubmissionPullRequest(PortalHandler):
         except OpsError as error:
             LOG.error("the pull request of submission %s cannot be read: %s", number, error)  # noqa: TRY400 - no traceback: it is foreseen
             self.set_status(502)
-            trouble = "The forge does not show this pull request to us any more. The Brain-Score team has to look at this."
+            trouble = (
+                "The forge does not show this pull request to us any more. The Brain-Score team has to look at this."
+            )
         await self.render("pull-request.html", place=place, view=view, trouble=trouble)
 
 

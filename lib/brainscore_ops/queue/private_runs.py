@@ -49,4 +49,6 @@ def ask_for_private_runs(
         for submission in find():
             given = {**parameters, "submission": submission}
             enqueue(context.deployment, runbook, given, by=f"run:{context.run_id or 'by hand'}")
-    return LeftToOthers("What is private has runs of its own, which its owners and the team see: `brainscore-ops queue`.")
+    return LeftToOthers(
+        "What is private has runs of its own, which its owners and the team see: `brainscore-ops queue`."
+    )

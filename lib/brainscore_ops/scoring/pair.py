@@ -47,7 +47,9 @@ class ScorePairParameters(RunbookParameters):
     benchmark_plugin: str = Field(description="the folder of the benchmark's plugin, in <library>/benchmarks")
     checkout: str = Field(description="the folder with the library's files at the commit that is scored")
     results: str = Field(description="the folder that takes the outcome")
-    submission: int | None = Field(None, description="the submission that it is scored for: its submitter sees the record", gt=0)
+    submission: int | None = Field(
+        None, description="the submission that it is scored for: its submitter sees the record", gt=0
+    )
     resource_class: str = Field("", description="the resource class that says what it may use; by default the default")
     ends: float | None = Field(
         None, description="when it has to have ended (seconds since 1970); by default after the class's walltime"
@@ -95,9 +97,7 @@ class PairOutcome(Shown):
         )
 
 
-def job_of(
-    pair: Pair, *, deployment: Deployment, checkout: Path, submission: int | None = None
-) -> ScorePairParameters:
+def job_of(pair: Pair, *, deployment: Deployment, checkout: Path, submission: int | None = None) -> ScorePairParameters:
     """What a worker is told of a pair: the parameters of ``score_pair``."""
     return ScorePairParameters(
         deployment=deployment.name,

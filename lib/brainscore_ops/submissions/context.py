@@ -14,6 +14,7 @@ from brainscore_ops.database.ops_tables import PRIVATE
 from brainscore_ops.database.schema import MIGRATION_LOCK, require_newest
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Fault, RefusedError, UsageError
+from brainscore_ops.forge.client import PATIENCE, REQUEST_TIMEOUT, ForgeClient
 from brainscore_ops.planning import is_planning
 from brainscore_ops.settings import Deployment, ForgeSecret, find_workspace, load_deployment, resolve_secret
 from brainscore_ops.settings.workspace import RUN_VARIABLE
@@ -21,7 +22,6 @@ from brainscore_ops.settings.workspace import RUN_VARIABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from brainscore_ops.forge.client import ForgeClient
     from brainscore_ops.forge.mirror import Mirror
 
 MIGRATION_SECONDS = 600
@@ -131,12 +131,12 @@ class Context(Shown):
         """The repository on GitHub, or on the embedded forge."""
         return self.forge_client()
 
-    def forge_client(self, **haste: int) -> ForgeClient:
-        """A client of its own for the repository.
+    def forge_client(self, *, patience: float = PATIENCE, timeout: int = REQUEST_TIMEOUT) -> ForgeClient:
+        """A client of its own for the repository, for who cannot wait for the forge as long as a runbook.
 
-        :param haste: ``patience`` and ``timeout`` of :class:`ForgeClient`, for who cannot wait as long as a runbook
+        :param patience: seconds that one call may wait for a forge that fails or limits its rate
+        :param timeout: seconds that the forge has for one answer
         """
-        from brainscore_ops.forge.client import ForgeClient
         from brainscore_ops.forge.credentials import AppCredentials
         from brainscore_ops.forge.planning import PlanningForgeClient
 
@@ -149,7 +149,8 @@ class Context(Shown):
             app=AppCredentials(secret.app_id, secret.private_key.get_secret_value(), secret.installation_id)
             if secret.app_id is not None
             else None,
-            **haste,
+            patience=patience,
+            timeout=timeout,
         )
 
     @cached_property

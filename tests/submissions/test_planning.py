@@ -22,7 +22,7 @@ from .conftest import ROOT, model_files
 
 READING = {
     *("clone_url", "login", "token", "default_branch", "pull_request", "pull_requests", "pull_requests_since"),
-    *("reviews", "role", "account", "statuses"),
+    *("reviews", "comments", "changed_files", "role", "account", "statuses"),
 }
 TABLES = ("brainscore_user", "brainscore_submission", "submission_life", "submission_event", "outbox")
 
@@ -78,7 +78,7 @@ def test_every_runbook_is_planned_or_says_why_not():
 
 
 def test_an_intake_is_planned_and_leaves_nothing(house, planning):
-    archive = house.archive(model_files("planned"))
+    archive = house.archive(model_files("planned_alone"))
 
     def work(context):
         received = intake.receive(context, archive, email="new@example.org", submitter="N", name="a plan", public=True)

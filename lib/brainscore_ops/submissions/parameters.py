@@ -12,9 +12,7 @@ from brainscore_ops.notify.messages import mail_address
 from brainscore_ops.parameters import RunbookParameters
 
 COMMIT_PATTERN = r"^([0-9a-f]{40})?$"
-OF_ONE_SUBMISSION = (
-    "only pairs with a plugin of this submission, private ones too: its submitter and the team see the run"
-)
+OF_ONE_SUBMISSION = "only pairs with plugins of this submission, private ones too: its submitter sees the run"
 IN_PRIVATE_REPOSITORY = "whether that is a pull request of the private repository"
 
 

@@ -176,7 +176,7 @@ def _dress(axes: Axes, document: dict[str, Any]) -> None:
             axis.set_major_formatter(lambda value, _: _in_short(value))
             axis.set_minor_formatter(lambda *_: "")
         if "range" in said:
-            axes.set(**{f"{name}lim": said["range"]})
+            axes.set(**{f"{name}lim": _moments(said["range"])})
         if said.get("autorange") == "reversed" and not is_map:
             axis.set_inverted(True)
         if "tickangle" in said and not is_map:

@@ -69,7 +69,9 @@ class CostReport(Shown):
             "most_gib": ("most GiB", ".2f"),
             "waited_seconds": ("waited s", ".1f"),
         }
-        shown = self.frame.assign(**{name: self.frame[name].map(hours) for name in ("node_hours", "lost_hours", "cpu_hours")})
+        shown = self.frame.assign(
+            **{name: self.frame[name].map(hours) for name in ("node_hours", "lost_hours", "cpu_hours")}
+        )
         return frame_table("By benchmark, the most expensive first", shown, columns, 300)
 
 

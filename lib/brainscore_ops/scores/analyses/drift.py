@@ -56,7 +56,9 @@ class Drift(Shown):
             "when": ("when (UTC)", ""),
         }
         shown = self.changes.assign(when=self.changes["at"].dt.strftime("%Y-%m-%d %H:%M"))
-        title = "Scores that were computed again, the largest change first" if len(shown) else "No score was computed again"
+        title = (
+            "Scores that were computed again, the largest change first" if len(shown) else "No score was computed again"
+        )
         return frame_table(title, shown, columns)
 
     @property

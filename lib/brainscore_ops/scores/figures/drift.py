@@ -141,7 +141,7 @@ def _moments(moments: Iterable[datetime]) -> list[str]:
 
 def _around(moments: pd.Series) -> dict[str, object]:
     """The range of an axis with a single moment on it: a day before and after, where its own choice would be years."""
-    if moments.nunique() != 1:
+    first, last = moments.min(), moments.max()
+    if first != last:  # of none at all, too: those are NaT
         return {}
-    [moment] = moments.unique()
-    return {"range": _moments([moment - timedelta(days=1), moment + timedelta(days=1)])}
+    return {"range": _moments([first - timedelta(days=1), first + timedelta(days=1)])}

@@ -24,6 +24,7 @@ from brainscore_ops.scores.figures import cost as cost_figures
 from brainscore_ops.scores.figures import drift as drift_figures
 from brainscore_ops.scores.figures import health as health_figures
 from brainscore_ops.scores.figures import ranking as ranking_figures
+from brainscore_ops.scores.figures.style import beside
 from brainscore_ops.scores.score_data import ScoreData
 
 
@@ -195,3 +196,9 @@ def test_a_canary_that_was_scored_once_is_drawn_on_its_day(data: ScoreData) -> N
 def test_a_column_that_is_not_there_is_answered_with_those_that_come_close(data: ScoreData) -> None:
     with pytest.raises(UnknownNamesError, match="Did you mean value"):
         data.matrix("valu")
+
+
+def test_names_of_points_on_the_right_stand_to_their_left() -> None:
+    assert beside([1.0, None, 9.0, 5.0]) == ["top right", "top right", "top left", "top right"]
+    assert beside([3.0]) == ["top right"]
+    assert beside([]) == []

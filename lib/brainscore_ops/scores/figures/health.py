@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 
 from brainscore_ops.scores.analyses.ranking import finite
 from brainscore_ops.scores.figures.figure import Figure, figure
-from brainscore_ops.scores.figures.style import BLUE, GREEN, GREY, INK, ORANGE, RED, label, labels, layout, rows_height
+from brainscore_ops.scores.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    RED,
+    beside,
+    label,
+    labels,
+    layout,
+    rows_height,
+)
 
 if TYPE_CHECKING:
     from brainscore_ops.scores.analyses.health import BenchmarkHealth
@@ -82,7 +94,7 @@ def prediction(health: BenchmarkHealth) -> Figure:
         "y": [finite(value) for value in known["rest"]],
         "text": [label(name) if name in least else "" for name in known["benchmark"]],
         "customdata": list(known["benchmark"]),
-        "textposition": "top right",
+        "textposition": beside([finite(value) for value in known["signal"]]),
         "marker": {"color": BLUE, "size": 8, "opacity": 0.8},
         "hovertemplate": "%{customdata}: r %{y:.2f}, spread/noise %{x:.1f}<extra></extra>",
     }

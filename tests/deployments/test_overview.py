@@ -60,7 +60,7 @@ def test_no_value_of_a_secret_is_shown(documents, server):
         ["deployments", "trial", "--json"],
     ):
         done = documents.command(*arguments)
-        assert done.returncode == 0
+        assert done.returncode == (4 if "trial" in arguments else 0), "the forge does not answer, where it is asked"
         for value in (server["password"], "ghp-very-secret"):
             assert value not in done.stdout + done.stderr
 

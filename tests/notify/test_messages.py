@@ -108,6 +108,17 @@ def test_scores_come_with_error_and_ceiling_and_failures_with_a_reason() -> None
     assert render(Scored(**BASE, scores=(PairOutcome("m", "b", 0.5),))).subject == "Scored: minilm"
 
 
+def test_a_failure_after_the_merge_says_where_to_mend_it() -> None:
+    failed = Scored(**BASE, scores=(PairOutcome("minilm", "fmri", reason="no regions"),))
+    advice = "Mend it there by a pull request"
+    rendered = render(failed)
+    assert advice in " ".join(rendered.text.split())
+    assert advice in rendered.html
+    private = render(replace(failed, pull_request_url=""))
+    assert advice not in " ".join(private.text.split()) + private.html, "its owner cannot open one"
+    assert advice not in render(Scored(**BASE, scores=(PairOutcome("m", "b", 0.5),))).html
+
+
 def test_a_submission_that_brings_nothing_to_score_is_no_failure() -> None:
     rendered = render(Scored(**BASE, scores=()))
     assert rendered.subject == "Merged: minilm"

@@ -73,7 +73,7 @@ def test_without_a_sandbox_the_result_says_so(scored):
 def test_an_exception(refused):
     error = refused("raise ValueError('the words are missing')")
     assert (error.code, error.fault, error.exit_code) == ("scoring-crashed", Fault.SUBMISSION, 1)
-    assert error.message == "Scoring m on half failed: ValueError: the words are missing"
+    assert error.message == "Scoring failed: ValueError: the words are missing"
     assert "in predict" in error.log
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from brainscore_ops.plugins.catalogue import read_catalogue
 from brainscore_ops.plugins.digest import plugin_digest, plugin_digests, shared_code_digest
-from brainscore_ops.plugins.git import CommitNotFoundError, GitFailedError, find_commit, git
+from brainscore_ops.plugins.git import CommitNotFoundError, GitFailedError, NotARepositoryError, find_commit, git
 from brainscore_ops.plugins.layout import PluginKey
 from brainscore_ops.plugins.tree import DirectoryTree, GitTree, MemoryTree, SourceTree
 
@@ -141,10 +141,10 @@ def test_a_revision_that_names_nothing_is_told(tiny_repository: Repository, tmp_
     for revision in ("missing", "0" * 40, "--all", "", "main:README.md", blob):
         with pytest.raises(CommitNotFoundError):
             find_commit(tiny_repository.path, revision)
-    with pytest.raises(GitFailedError):
-        find_commit(tmp_path, "main")
-    with pytest.raises(GitFailedError):
-        find_commit(tmp_path / "missing", "main")
+    for no_repository in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(NotARepositoryError, match="expected the folder of a git repository") as refusal:
+            find_commit(no_repository, "main")
+        assert refusal.value.exit_code == 2, "a wrong argument is no failed step"
 
 
 def test_git_is_ended_when_it_says_or_takes_too_much(tiny_repository: Repository) -> None:

@@ -152,5 +152,8 @@ def test_the_command_line_prints_scores(world: World, portal: Portal) -> None:
     assert "api-one" in command(portal, "scores").stdout
     assert "0.500 ± 0.100" in command(portal, "scores", "--model", "api-one").stdout
     assert command(portal, "scores", "--model", "api-one", "--csv").stdout.startswith("model,benchmark,version")
+    for misspelt in (("--model", "api-ome"), ("--benchmark", "nothing", "--csv")):
+        unknown = command(portal, "scores", *misspelt)
+        assert (unknown.returncode, unknown.stdout, "there is no" in unknown.stderr) == (2, "", True)
     refused = command(portal, "runs")
     assert (refused.returncode, "--server goes with" in refused.stderr) == (2, True)

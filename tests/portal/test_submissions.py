@@ -54,6 +54,18 @@ def test_the_page_says_what_happened_why_and_what_to_do(portal):
     assert "http-equiv" not in text, "it has ended: nothing is loaded again"
 
 
+def test_what_is_merged_already_is_to_be_mended_where_it_is(portal):
+    """Its names are taken: an archive with them would be refused."""
+    member = portal.member()
+    submission = submitted(portal, member)
+    fail(portal, submission)
+    with portal.database.session() as session:
+        session.get_one(SubmissionLife, submission).state = State.SCORING_FAILED
+    text = member.get(f"/submissions/{submission}").text
+    assert "Mend it there by a pull request" in text
+    assert "Send a mended archive" not in text
+
+
 def test_what_was_sent_can_be_had_again_by_its_owner_and_staff_alone(portal):
     member, sent = portal.member(), archive()
     hidden, shown = number(send(member, sent, public="no")), number(send(member, archive()))

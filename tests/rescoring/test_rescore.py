@@ -46,6 +46,8 @@ def test_rescoring_replaces_the_score_once_and_keeps_what_it_replaced(lab):
     assert again.run_id != row.run_id
     [kept] = lab.rows(ScoreHistory, identity=row.identity, recorded_at=row.recorded_at)
     assert (kept.event, kept.document["run_id"], kept.document["value"]) == ("replaced", row.run_id, row.value)
+    unknown = lab.json("scores", "--history", "word-lenght", code=2)["error"]
+    assert (unknown["code"], unknown["problems"][0]["remedy"]) == ("unknown-names", "Did you mean word-length?")
     history = lab.json("scores", "--history", "word-length")
     assert [entry["run"] for entry in history if entry["run"] in (row.run_id, again.run_id)] == [
         again.run_id,

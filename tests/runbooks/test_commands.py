@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 
 import pytest
 from click.testing import CliRunner
 
+from brainscore_ops.cli.library import changes
+from brainscore_ops.cli.main import COMMANDS, commands
 from brainscore_ops.cli.run import run
 from brainscore_ops.cli.runs import runs, show
 from brainscore_ops.errors import UsageError
@@ -141,3 +144,36 @@ def test_show_tells_that_a_record_is_not_what_its_run_left(bench):
     assert json.loads(invoke(show, result.id, "--deployment", "test", "--json").output)["record_problem"] == ""
     result.record.unlink()
     assert "expected a record" in invoke(show, result.id, "--deployment", "test").output
+
+
+def test_help_tells_each_command_once_and_its_whole_sentence():
+    lines = CliRunner().invoke(commands, ["--help"]).output.splitlines()
+    told = [
+        line.split()[0] for line in lines if line.startswith("  ") and line[2:3].islower() and "  " in line[2:].strip()
+    ]
+    assert sorted(told) == sorted(COMMANDS)
+    assert "Others:" not in lines, "every command has a topic"
+    assert not any(line.endswith("...") for line in lines[1:]), "the first line is the usage"
+
+
+def test_a_command_that_there_is_not_is_answered_with_those_that_come_close():
+    outcome = CliRunner().invoke(commands, ["scoers"])
+    assert outcome.exit_code == 2
+    assert "No such command 'scoers'. Did you mean scores?" in outcome.output
+    assert "Did you mean" not in CliRunner().invoke(commands, ["xyzzy"]).output
+
+
+def test_changes_tells_nothing_from_more_than_plugins(tmp_path):
+    def git(*arguments):
+        subprocess.run(["git", "-C", tmp_path, *arguments], check=True, capture_output=True)
+
+    git("init", "-b", "main")
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+        git("add", name)
+        git("-c", "user.name=A", "-c", "user.email=a@example.org", "commit", "-m", name)
+    said = [
+        invoke(changes, tmp_path, base, "HEAD", "--library", "brainscore_toy").output.splitlines()[0]
+        for base in ("HEAD", "HEAD~1")
+    ]
+    assert said == ["nothing is changed", "more than plugins is changed"]

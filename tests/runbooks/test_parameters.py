@@ -25,6 +25,7 @@ from brainscore_ops.runbooks.parameters import (
     render_injected_cell,
     render_parameters_cell,
 )
+from brainscore_ops.submissions.parameters import IntakeParameters
 
 
 class Color(StrEnum):
@@ -64,6 +65,13 @@ def test_texts_of_a_command_line_become_what_they_say():
     assert (checked.pull_request, checked.dry, checked.labels, checked.limits) == (7, True, ["a", "b"], {"x": 2.0})
     assert checked.base == "0123456"
     assert checked.since == date(2026, 3, 4)
+
+
+def test_a_rule_of_ours_is_told_in_its_own_words():
+    with pytest.raises(ParametersRefusedError) as refusal:
+        check_parameters(IntakeParameters, {"archive": "a.zip", "email": "nobody"})
+    told = [problem.message for problem in refusal.value.problems]
+    assert told == ["expected the path of a file.", "expected a mail address, found 'nobody'."]
 
 
 def test_all_that_is_wrong_is_named_at_once():

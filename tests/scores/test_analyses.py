@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from xml.dom.minidom import parseString
 
 import numpy as np
@@ -11,7 +13,7 @@ from scipy import stats
 from tests.bench.synthetic_scores import SyntheticSource
 
 from brainscore_ops.scores.analyses.comparison import compare_models
-from brainscore_ops.scores.analyses.cost import cost_report
+from brainscore_ops.scores.analyses.cost import cost_report, hours
 from brainscore_ops.scores.analyses.drift import score_drift
 from brainscore_ops.scores.analyses.health import benchmark_health
 from brainscore_ops.scores.analyses.model_card import model_card
@@ -20,7 +22,9 @@ from brainscore_ops.scores.benchmark_tree import leaf_weights, tree_of
 from brainscore_ops.scores.errors import UnknownNamesError
 from brainscore_ops.scores.figures import cost as cost_figures
 from brainscore_ops.scores.figures import drift as drift_figures
+from brainscore_ops.scores.figures import health as health_figures
 from brainscore_ops.scores.figures import ranking as ranking_figures
+from brainscore_ops.scores.figures.style import beside
 from brainscore_ops.scores.score_data import ScoreData
 
 
@@ -154,3 +158,47 @@ def test_a_stranger_in_an_identifier_does_nothing_in_a_picture() -> None:
     assert "<script" not in figure.svg
     assert all(character.isprintable() or character == "\n" for character in figure.svg + repr(figure))
     parseString(figure.svg)  # noqa: S318 - drawn by ourselves
+
+
+def test_scores_and_their_ceiling_are_drawn_on_one_scale(data: ScoreData) -> None:
+    health = benchmark_health(data)
+    median, best, ceiling = health_figures.spread(health).document["data"]
+    frame = health.frame
+    assert best["x"] == pytest.approx(list(frame["best"])), "scores in relation to the ceiling"
+    assert ceiling["x"] == [1.0 if known else None for known in frame["ceiling"].notna()]
+    known = frame["ceiling"].notna()
+    drawn = pd.Series(ceiling["error_x"]["array"], dtype="float64")[known]
+    assert drawn.to_numpy() == pytest.approx((frame["ceiling_error"] / frame["ceiling"])[known].to_numpy(), nan_ok=True)
+    assert median["x"] == pytest.approx(list(frame["median"]))
+
+
+def test_models_that_go_the_other_way_are_not_said_to_go_alike(data: ScoreData) -> None:
+    card = model_card(data)
+    opposite = card.nearest.assign(correlation=-card.nearest["correlation"].abs())
+    assert "goes most alike with" in str(card.table())
+    assert "goes most alike with" not in str(replace(card, nearest=opposite).table())
+
+
+def test_little_time_is_not_shown_as_none() -> None:
+    assert [hours(value) for value in (0.0, 0.0057, 0.62, 1234.567)] == ["0", "0.0057", "0.62", "1,234.57"]
+
+
+def test_a_canary_that_was_scored_once_is_drawn_on_its_day(data: ScoreData) -> None:
+    drift = score_drift(data)
+    once = replace(drift, canary_scores=drift.canary_scores.head(1), canaries=drift.canaries.head(1))
+    figure = drift_figures.canaries(once)
+    begin, end = (datetime.fromisoformat(moment) for moment in figure.document["layout"]["xaxis"]["range"])
+    assert end - begin == timedelta(days=2)
+    assert figure.document["layout"]["title"]["text"] == "Drift of 1 canary"
+    assert figure.svg.startswith("<svg")
+
+
+def test_a_column_that_is_not_there_is_answered_with_those_that_come_close(data: ScoreData) -> None:
+    with pytest.raises(UnknownNamesError, match="Did you mean value"):
+        data.matrix("valu")
+
+
+def test_names_of_points_on_the_right_stand_to_their_left() -> None:
+    assert beside([1.0, None, 9.0, 5.0]) == ["top right", "top right", "top left", "top right"]
+    assert beside([3.0]) == ["top right"]
+    assert beside([]) == []

@@ -31,8 +31,11 @@ def test_a_deployment_keeps_its_state_and_its_records_apart_from_others(workspac
 
 @pytest.mark.parametrize("name", ["prodd", "../params/local", "Local", ""])
 def test_an_unknown_deployment_is_refused_with_the_names_that_there_are(workspace, name):
-    with pytest.raises(UnknownDeploymentError, match="local"):
+    with pytest.raises(UnknownDeploymentError, match="local") as refusal:
         load_deployment(name, workspace)
+    assert ("write params/" in refusal.value.remedy) == (name == "prodd"), (
+        "none is asked to write what could not be read"
+    )
 
 
 def test_all_that_is_wrong_with_the_settings_is_said_at_once(workspace):

@@ -9,6 +9,7 @@ import click
 from brainscore_ops.cli.main import print_json
 from brainscore_ops.cli.services import json_option
 from brainscore_ops.display import printable
+from brainscore_ops.errors import UnavailableError
 
 if TYPE_CHECKING:
     from brainscore_ops.deployments import DeploymentOverview
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 @click.option("--mark", "wants_mark", is_flag=True, help="First let the database of NAME say that it is of its tier.")
 @json_option
 def deployments(name: str | None, *, wants_mark: bool, as_json: bool) -> None:
-    """List the deployments, or show NAME and knock at its services. No value of a secret is shown."""
+    """List the deployments, or show NAME and knock at its services. No value of a secret is shown.
+
+    Exit code 4 where a service of NAME does not answer, or has no secret.
+    """
     from brainscore_ops.deployments import describe_deployment, list_deployments, mark_database
     from brainscore_ops.settings import find_workspace, load_deployment
 
@@ -35,9 +39,11 @@ def deployments(name: str | None, *, wants_mark: bool, as_json: bool) -> None:
     if as_json:
         documents = [overview.as_dict() for overview in found]
         print_json(documents if name is None else documents[0])
-        return
-    for overview in found:
-        _print(overview)
+    else:
+        for overview in found:
+            _print(overview)
+    if name is not None and not wants_mark and not all(service.reachable for service in found[0].services):
+        raise SystemExit(UnavailableError.exit_code)
 
 
 def _print(overview: DeploymentOverview) -> None:

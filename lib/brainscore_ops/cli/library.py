@@ -82,7 +82,13 @@ def changes(repository: Path, base: str, head: str, library: str, *, as_json: bo
     if as_json:
         print_json(found.to_json())
         return
-    click.echo("only plugins are changed" if found.plugin_only else "more than plugins, or nothing, is changed")
+    click.echo(
+        "only plugins are changed"
+        if found.plugin_only
+        else "more than plugins is changed"
+        if found.files
+        else "nothing is changed"
+    )
     for plugin in found.plugins:
         click.echo(f"  {plugin.type}/{plugin.name}")
     for path in found.shared:

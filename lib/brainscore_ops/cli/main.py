@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import getpass
 import importlib
 import json
@@ -51,6 +52,16 @@ COMMANDS = {
 }
 
 
+TOPICS = {
+    "Submissions": ("validate", "submit", "status", "publish-submission", "gate", "demo"),
+    "Runs": ("runbooks", "run", "runs", "show", "diff", "open", "resume", "cancel", "audit", "new"),
+    "Scores": ("scores", "plan", "approve", "reproduce"),
+    "Library": ("catalog", "changes", "environments"),
+    "Deployments": ("deployments", "up", "down", "db", "serve", "accounts", "worker", "queue", "event"),
+}
+"""In which order the help tells of the commands; what stands under no topic comes last."""
+
+
 BY_WEBSITE = {"scores", "status", "submit"}
 """What can be done from a machine that has nothing but the address of a website."""
 
@@ -60,6 +71,25 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return sorted(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By topic, each with the whole of its first sentence."""
+        told = {name for names in TOPICS.values() for name in names}
+        topics = TOPICS | {"Others": tuple(name for name in sorted(COMMANDS) if name not in told)}
+        for topic, names in topics.items():
+            found = [(name, self.get_command(ctx, name)) for name in names if name in COMMANDS]
+            rows = [(name, command.get_short_help_str(limit=200)) for name, command in found if command is not None]
+            if rows:
+                with formatter.section(topic):
+                    formatter.write_dl(rows, col_max=20)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=3)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {' or '.join(close)}?" if close else ""))
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:

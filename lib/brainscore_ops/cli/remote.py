@@ -93,10 +93,14 @@ def scores(model: str, benchmark: str, *, as_csv: bool, as_json: bool) -> None:
             click.echo(printable(str(Table(f"{len(rows)} models", rows, ["", "model", "average", "family"]))))
             return
         found = list(site.scores(model=model, benchmark=benchmark))
+        if not found:
+            _insist_on_names(site, model, benchmark)
     if as_json:
         print_json(found)
     elif as_csv:
-        writer = csv.DictWriter(sys.stdout, found[0] if found else [], lineterminator="\n")
+        from brainscore_ops.scores.columns import SCORES
+
+        writer = csv.DictWriter(sys.stdout, found[0] if found else SCORES.dtypes, lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: _plain(value) for name, value in row.items()} for row in found)
     else:
@@ -107,6 +111,15 @@ def scores(model: str, benchmark: str, *, as_csv: bool, as_json: bool) -> None:
         ]  # fmt: skip
         columns = ["model", "benchmark", "version", "score", "state", "why there is none"]
         click.echo(printable(str(Table(f"{len(rows)} scores and failures", rows, columns))))
+
+
+def _insist_on_names(site: Client, model: str, benchmark: str) -> None:
+    from brainscore_ops.scores.errors import insist_on_names
+
+    if model:
+        insist_on_names("model", [model], {each["identifier"] for each in site.models()})
+    if benchmark:
+        insist_on_names("benchmark", [benchmark], {each["identifier"] for each in site.benchmarks()})
 
 
 def _follow(site: Client, number: int, *, as_json: bool) -> None:

@@ -98,10 +98,14 @@ def _print_stale(deployment: str, *, as_json: bool) -> None:
 
 
 def _print_history(database: Database, domain: str, model: str, *, as_json: bool) -> None:
+    from brainscore_ops.scores.errors import insist_on_names
     from brainscore_ops.scores.score_history import score_history
+    from brainscore_ops.scores.score_table import score_table
 
     with database.session() as session:
         entries = score_history(session, domain=domain, model=model)
+    if not entries:
+        insist_on_names("model", [model], set(score_table(database, domain=domain)["model"]))
     if as_json:
         print_json(entries)
         return

@@ -98,10 +98,10 @@ def _sign(state: str) -> Text:
 
 def print_outcomes(outcomes: list[Outcome], expected: dict[str, str], console: Console) -> None:
     """Print where each submission ended, and why."""
-    table = Table(box=None, pad_edge=False, title="What became of the submissions", title_justify="left")
+    table = Table(box=None, pad_edge=False, expand=True, title="What became of the submissions", title_justify="left")
     table.add_column("submission", no_wrap=True, min_width=max(len(outcome.job) for outcome in outcomes))
     table.add_column("ended as", no_wrap=True, min_width=max(len(outcome.state) for outcome in outcomes))
-    table.add_column("because", no_wrap=True, overflow="ellipsis")
+    table.add_column("because", no_wrap=True, overflow="ellipsis", ratio=1)
     for outcome in outcomes:
         surprise = expected.get(outcome.job, outcome.state) != outcome.state
         style = "bold red" if surprise else ("green" if outcome.state == "scored" else "yellow")

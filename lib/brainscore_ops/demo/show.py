@@ -14,7 +14,7 @@ from brainscore_ops import services
 from brainscore_ops.demo import journey
 from brainscore_ops.demo.display import Display, print_outcomes
 from brainscore_ops.errors import UsageError
-from brainscore_ops.scores.terminal import print_leaderboard
+from brainscore_ops.scores.terminal import PLAIN_WIDTH, print_leaderboard
 from brainscore_ops.settings.tiers import CONFINED_VARIABLE
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def show_demo(deployment: Deployment, *, only: Collection[str] = (), keep: bool 
         )
     os.environ[CONFINED_VARIABLE] = "the demo"  # and what it starts
     console = Console()
+    if not console.is_terminal:
+        console.width = max(console.width, PLAIN_WIDTH)
     began = time.monotonic()
     with nullcontext() if keep else services.stopped_at_the_end(deployment):
         with console.status("starting PostgreSQL, the forge and the mailbox …"):

@@ -10,7 +10,7 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING
 
-from brainscore_ops.errors import StepFailedError, UsageError
+from brainscore_ops.errors import Fault, StepFailedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -21,6 +21,14 @@ class GitFailedError(StepFailedError):
     """git did not do what was asked."""
 
     code = "git-failed"
+
+
+class NotARepositoryError(GitFailedError):
+    """A folder is no git repository, or none that git reads for this user."""
+
+    code = "not-a-repository"
+    fault = Fault.OPERATOR
+    exit_code = UsageError.exit_code
 
 
 class CommitNotFoundError(UsageError):
@@ -82,12 +90,18 @@ def find_commit(repository: Path, revision: str) -> str:
     """The full SHA of a commit that a revision names.
 
     :raises CommitNotFoundError: it names none
+    :raises NotARepositoryError: there is no repository
     """
     try:
         found = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     except GitFailedError as error:
-        # Where there is no repository at all, this says so.
-        git(repository, "rev-parse", "--git-dir")
+        try:
+            git(repository, "rev-parse", "--git-dir")
+        except GitFailedError:
+            raise NotARepositoryError(
+                f"expected the folder of a git repository, found {repository}, in which git finds none",
+                remedy="Name the folder of a clone that you own or that `git config --global safe.directory` names.",
+            ) from error
         message = f"Expected a commit of {repository}; found none named {revision!r}"
         raise CommitNotFoundError(message, remedy="Fetch it first, or correct its name.") from error
     return found.decode("ascii").strip()

@@ -125,10 +125,9 @@ def score_pair(
 
 
 def _checked(scratch: Path, model: str, benchmark: str, outcome: Outcome) -> PairResult:
-    pair = f"{model} on {benchmark}"
     if outcome.reason not in ("ok", "failed"):
         raise PairFailedError(
-            f"Scoring {pair} was stopped: {outcome.detail}.",
+            f"Scoring was stopped: {outcome.detail}.",
             code=outcome.reason,
             fault=Fault.INFRASTRUCTURE if outcome.reason == "killed" else Fault.SUBMISSION,
             log=outcome.log,
@@ -137,19 +136,15 @@ def _checked(scratch: Path, model: str, benchmark: str, outcome: Outcome) -> Pai
         result = parse_result(scratch / RESULT_FILE, model=model, benchmark=benchmark)
     except ResultRefusedError as error:
         if outcome.reason == "failed" and not os.path.lexists(scratch / RESULT_FILE):
-            raise PairFailedError(
-                f"Scoring {pair} ended without a result: {outcome.detail}.", log=outcome.log
-            ) from error
+            raise PairFailedError(f"Scoring ended without a result: {outcome.detail}.", log=outcome.log) from error
         raise PairFailedError(error.message, code="invalid-result", log=outcome.log) from error
     if result.failure:
         raise PairFailedError(
-            f"Scoring {pair} failed: {result.failure.type}: {result.failure.message}",
+            f"Scoring failed: {result.failure.type}: {result.failure.message}",
             log=f"{result.failure.traceback}\n{outcome.log}",
         )
     if outcome.reason != "ok":
-        raise PairFailedError(
-            f"Scoring {pair} left a score, but {outcome.detail}.", code="invalid-result", log=outcome.log
-        )
+        raise PairFailedError(f"Scoring left a score, but {outcome.detail}.", code="invalid-result", log=outcome.log)
     return result
 
 

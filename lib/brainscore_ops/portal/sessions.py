@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from brainscore_ops.database.brainscore_tables import User
 
-COOKIE = "session"
 # What stands first decides: all but Firefox call themselves Safari, too.
 _BROWSERS = (("Firefox/", "Firefox"), ("Edg/", "Edge"), ("OPR/", "Opera"), ("Chrom", "Chrome"), ("Safari/", "Safari"))
 _SYSTEMS = (

@@ -12,7 +12,7 @@ from brainscore_ops.database.ops_tables import PRIVATE, Run, SubmissionLife
 from brainscore_ops.portal.errors import PageNotFoundError
 from brainscore_ops.portal.submitting import can_publish, can_try_again, models_of
 from brainscore_ops.scoring.attempt_rows import Standing, standings
-from brainscore_ops.submissions.life import IN_WORDS, NEXT_RUNBOOK, State
+from brainscore_ops.submissions.life import IN_WORDS, NEXT_RUNBOOK, SCORING_DONE, State
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,6 +55,12 @@ WHOSE_FAULT = {
     "infrastructure": "This was our fault. It does not count against your quota.",
     "operator": "The Brain-Score team has to look at this.",
 }
+OF_WHAT_IS_MERGED = (
+    "This is about what was submitted, and that is part of the library now. Mend it there by a pull request, which is tested and "
+    "merged like the first one; what it changes is scored again."
+)
+OF_WHAT_IS_MERGED_IN_PRIVATE = "This is about what was submitted. Mend it, and send it again under another name."
+"""Names that are in the library cannot be sent in again."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +182,7 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
             next=NEXT_IN_WORDS.get(state, ""),
             is_final=state not in NEXT_RUNBOOK and state not in (State.RECEIVED, State.HELD, State.PUBLISHING),
             reason=life.reason or "",
-            fault=WHOSE_FAULT.get(life.fault or "", ""),
+            fault=_whose_fault(life.fault, state, is_private=is_private),
             plugins=tuple(f"{kind}/{name}" for kind, names in life.plugins.items() for name in names),
             models=tuple(model.name for model in models if theirs or model.public),
             benchmarks=tuple(life.identifiers.get("benchmarks", ())),
@@ -205,6 +211,12 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
             can_publish=theirs and can_publish(life),
             carriers=tuple(carrier.submission_id for carrier in life.carriers) if theirs else (),
         )
+
+
+def _whose_fault(fault: str | None, state: State, *, is_private: bool) -> str:
+    if fault == "submission" and state in SCORING_DONE:
+        return OF_WHAT_IS_MERGED_IN_PRIVATE if is_private else OF_WHAT_IS_MERGED
+    return WHOSE_FAULT.get(fault or "", "")
 
 
 def _kind_of_event(event: Any) -> str:

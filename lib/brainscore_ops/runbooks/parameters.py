@@ -167,6 +167,10 @@ def _problem(issue: dict[str, Any], model: type[RunbookParameters], given: Mappi
         return Problem("missing-parameter", message, where=where)
     if name not in help_of:
         return Problem("mistyped-parameter", f"{issue['msg']}.")  # a rule over several of them
+    if (
+        issue["type"] == "value_error" and "ctx" in issue
+    ):  # a rule of ours, whose message says what it expected and found
+        return Problem("mistyped-parameter", f"{issue['ctx']['error']}.", where=where)
     found = _shorten(repr(given.get(name)))
     return Problem("mistyped-parameter", f"expected {help_of[name].type}, found {found}: {issue['msg']}.", where=where)
 

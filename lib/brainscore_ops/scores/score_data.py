@@ -108,8 +108,10 @@ class ScoreData:
         NaN where a model failed or has not been scored; :meth:`table` tells which.
 
         :param column: what stands in it: ``value``, ``raw``, ``error``, ``ceiling`` …
+        :raises UnknownNamesError: a model, a benchmark or the column is not there
         """
         table = self.table(models=models, benchmarks=benchmarks, under=under)
+        insist_on_names("column", [column], set(table.columns))
         wide = table.pivot_table(index="model", columns="benchmark", values=column, aggfunc="first", dropna=False)
         order = [node.identifier for node in leaves(tree_of(self.benchmarks())) if node.identifier in wide.columns]
         ranked = [model for model in self.averages().index if model in wide.index]

@@ -73,7 +73,12 @@ class Plan(Shown):
 
     def table(self) -> Table:
         if not self.pairs:
-            return Table(f"Nothing to score: {len(self.known)} pairs in question have their score", [])
+            why = (
+                f"all {len(self.known)} pairs in question have their outcome"
+                if self.known
+                else "no pair is in question"
+            )
+            return Table(f"Nothing to score: {why}", [])
         rows = [[pair.model, pair.benchmark, pair.reason] for pair in self.pairs[:SHOWN_PAIRS]]
         if len(self.pairs) > SHOWN_PAIRS:
             rows.append([f"… and {len(self.pairs) - SHOWN_PAIRS} more", "", ""])

@@ -134,11 +134,6 @@ def settle_published(session: Session, code: LibraryCode, pairs: Sequence[Pair])
     return len(settled)
 
 
-def moment_of(row: ScoreProvenance) -> str:
-    """When an outcome was recorded, as :attr:`Pair.replaces` names it."""
-    return row.recorded_at.isoformat()
-
-
 def _known(session: Session, identities: Sequence[str]) -> dict[str, ScoreProvenance]:
     rows = session.scalars(select(ScoreProvenance).where(ScoreProvenance.identity.in_(identities)))
     return {row.identity: row for row in rows}

@@ -110,7 +110,7 @@ def _execute(
     if outcome.failure and outcome.failure["code"] == "killed" and _oom_kills() > kills:
         # The kernel was quicker than our own limit: a job's memory ends with its cgroup.
         memory = StepFailedError(
-            f"Scoring {job.model} on {job.benchmark} was stopped: the system killed it for want of memory.",
+            "Scoring was stopped: the system killed it for want of memory.",
             code="out-of-memory",
             fault=Fault.SUBMISSION,
             log=outcome.failure["log"],

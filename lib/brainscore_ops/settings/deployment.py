@@ -575,10 +575,11 @@ def load_deployment(name: str, workspace: Workspace | None = None) -> Deployment
     """
     workspace = workspace or find_workspace()
     names = deployment_names(workspace)
-    if not re.fullmatch(r"[a-z][a-z0-9_-]*", name) or name not in names:
+    could_be = re.fullmatch(r"[a-z][a-z0-9_-]*", name)
+    if not could_be or name not in names:
         raise UnknownDeploymentError(
             f"expected the name of a deployment ({', '.join(names) or 'there are none'}), found {name!r}",
-            remedy=f"Choose one of those, or write params/{name}.yaml.",
+            remedy=f"Choose one of those, or write params/{name}.yaml." if could_be else "Choose one of those.",
         )
     path = workspace.params / f"{name}.yaml"
     try:

@@ -415,7 +415,8 @@ def _conclude(
     # A benchmark on which somebody else's model fails is no failure of the benchmark's.
     own = [row for row in failed if row.model in life.identifiers.get("models", ()) or not scored]
     state = State.SCORED if not own else State.PARTLY_SCORED if scored else State.SCORING_FAILED
-    message = f"{len(scored)} scores are in" + (f"; {len(failed)} could not be computed." if failed else ".")
+    message = f"{len(scored)} {'score is' if len(scored) == 1 else 'scores are'} in"
+    message += f"; {len(failed)} could not be computed." if failed else "."
     failure = _as_error(own[0]) if own else None
     move(session, life, state, key=commit, message=message, failure=failure, run_id=context.run_id)
     records = _record_urls(context, session, failed)

@@ -62,7 +62,7 @@ class Restored(Shown):
     @property
     def seconds(self) -> float:
         """Of the restore and the comparison."""
-        return self.restore_seconds + self.verify_seconds
+        return round(self.restore_seconds + self.verify_seconds, 3)
 
     def table(self) -> Table:
         return Table(

@@ -34,9 +34,9 @@ class CostReport(Shown):
         return Table(
             f"{len(self.runs)} tries on {len(self.frame)} benchmarks",
             [
-                ("node hours", number(total, 2)),
-                ("of these without a score", f"{number(lost, 2)} ({lost / total:.0%})" if total else None),
-                ("hours of processors", number(self.frame["cpu_hours"].sum(), 2)),
+                ("node hours", hours(total)),
+                ("of these without a score", f"{hours(lost)} ({lost / total:.0%})" if total else None),
+                ("hours of processors", hours(self.frame["cpu_hours"].sum())),
                 ("most memory", f"{number(self.frame['most_gib'].max(), 2)} GiB" if len(self.frame) else None),
                 ("a try took", f"{number(self.runs['seconds'].median(), 1)} s in the median"),
                 (
@@ -46,7 +46,7 @@ class CostReport(Shown):
                     else None,
                 ),
                 *[
-                    (f"failed: {row['kind']}", f"{row['tries']} tries, {number(row['node_hours'], 2)} node hours")
+                    (f"failed: {row['kind']}", f"{row['tries']} tries, {hours(row['node_hours'])} node hours")
                     for row in self.failures.to_dict("records")
                 ],
             ],
@@ -60,16 +60,24 @@ class CostReport(Shown):
             "tries": ("tries", ""),
             "scored": ("scored", ""),
             "failed": ("failed", ""),
-            "node_hours": ("node hours", ".2f"),
-            "lost_hours": ("without a score", ".2f"),
-            "cpu_hours": ("processor hours", ".2f"),
+            "node_hours": ("node hours", ""),
+            "lost_hours": ("without a score", ""),
+            "cpu_hours": ("processor hours", ""),
             "median_seconds": ("median s", ".1f"),
             "longest_seconds": ("longest s", ".1f"),
             "median_gib": ("median GiB", ".2f"),
             "most_gib": ("most GiB", ".2f"),
             "waited_seconds": ("waited s", ".1f"),
         }
-        return frame_table("By benchmark, the most expensive first", self.frame, columns, 300)
+        shown = self.frame.assign(
+            **{name: self.frame[name].map(hours) for name in ("node_hours", "lost_hours", "cpu_hours")}
+        )
+        return frame_table("By benchmark, the most expensive first", shown, columns, 300)
+
+
+def hours(value: float) -> str:
+    """Hours for people: 1,234.57 and 0.0057, so that little is not shown as nothing."""
+    return f"{value:,.2f}" if value >= 1 else f"{value:.2g}"
 
 
 def cost_report(data: ScoreData, *, under: str | None = None, since: str | None = None) -> CostReport:

@@ -56,7 +56,10 @@ class Drift(Shown):
             "when": ("when (UTC)", ""),
         }
         shown = self.changes.assign(when=self.changes["at"].dt.strftime("%Y-%m-%d %H:%M"))
-        return frame_table("Scores that were computed again, the largest change first", shown, columns)
+        title = (
+            "Scores that were computed again, the largest change first" if len(shown) else "No score was computed again"
+        )
+        return frame_table(title, shown, columns)
 
     @property
     def known_scores(self) -> Table:

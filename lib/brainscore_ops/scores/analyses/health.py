@@ -56,7 +56,7 @@ class BenchmarkHealth(Shown):
             "scored": ("scored", ""),
             "failed": ("failed", ""),
             "missing": ("not tried", ""),
-            "ceiling": ("ceiling", ".3f"),
+            "ceiling": ("ceiling (raw)", ".3f"),
             "median": ("median", ".3f"),
             "best": ("best", ".3f"),
             "spread": ("spread", ".3f"),

@@ -51,7 +51,7 @@ class ModelCard(Shown):
                     "goes most alike with",
                     ", ".join(
                         f"{row['model']} (r = {number(row['correlation'], 2)})"
-                        for row in self.nearest.head(3).to_dict("records")
+                        for row in self.nearest[self.nearest["correlation"] > 0].head(3).to_dict("records")
                     ),
                 ),
             ],
@@ -66,7 +66,7 @@ class ModelCard(Shown):
             "value": ("score", ".3f"),
             "error": ("± s.e.", ".3f"),
             "raw": ("raw", ".3f"),
-            "ceiling": ("ceiling", ".3f"),
+            "ceiling": ("ceiling (raw)", ".3f"),
             "placed": ("place", ""),
             "best": ("best", ".3f"),
             "median": ("median", ".3f"),

@@ -30,7 +30,7 @@ def differences(comparison: Comparison) -> Figure:
         [trace for trace in traces if trace["x"]],
         layout(
             f"{label(comparison.first)} minus {label(comparison.second)}{shown}",
-            f"difference of scores, {comparison.confidence:.0%} interval",
+            f"difference of scores, {comparison.confidence:.0%} interval (dashed: their mean)",
             "",
             height=rows_height(len(frame)) + 30,
             yaxis={"categoryorder": "array", "categoryarray": list(names.values())[::-1]},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from brainscore_ops.scores.analyses.cost import hours
 from brainscore_ops.scores.analyses.ranking import finite
 from brainscore_ops.scores.figures.figure import Figure, figure
 from brainscore_ops.scores.figures.style import BLUE, GREY, ORANGE, PALETTE, RED, labels, layout, rows_height
@@ -12,13 +13,13 @@ if TYPE_CHECKING:
     from brainscore_ops.scores.analyses.cost import CostReport
 
 MOST_ROWS, MOST_POINTS = 40, 2000
+_MOST_UPRIGHT = 8  # months that fit beside each other
 
 
 def node_hours(report: CostReport) -> Figure:
     """Node hours by benchmark, with those that gave no score."""
     frame = report.frame.head(MOST_ROWS)
-    # Hours that nobody could read are shown as minutes.
-    factor, unit = (1, "hours") if frame["node_hours"].max() >= 1 else (60, "minutes")
+    factor, unit = _unit(frame["node_hours"].max())
     names = labels(list(frame["benchmark"]))
     parts = (
         ("with a score", frame["node_hours"] - frame["lost_hours"], BLUE),
@@ -50,7 +51,8 @@ def node_hours(report: CostReport) -> Figure:
             barmode="stack",
             yaxis={"autorange": "reversed"},
         ),
-        f"{report.frame['node_hours'].sum():.2f} node hours in all, {report.frame['lost_hours'].sum():.2f} without a score.",
+        f"{hours(report.frame['node_hours'].sum())} node hours in all, "
+        f"{hours(report.frame['lost_hours'].sum())} without a score.",
     )
 
 
@@ -102,12 +104,13 @@ def by_month(report: CostReport) -> Figure:
     known = report.runs.dropna(subset=["ended_at", "node_hours"])
     month = known["ended_at"].dt.strftime("%Y-%m")
     wide = known.groupby([month, known["resource_class"].fillna("not said")])["node_hours"].sum().unstack(fill_value=0)
+    factor, unit = _unit(wide.sum(axis=1).max())
     colors = (*PALETTE, GREY)
     traces = [
         {
             "type": "bar",
             "x": list(wide.index),
-            "y": [finite(value) for value in wide[name]],
+            "y": [finite(value * factor) for value in wide[name]],
             "name": str(name),
             "showlegend": True,
             "marker": {"color": colors[min(index, len(PALETTE))]},
@@ -117,11 +120,16 @@ def by_month(report: CostReport) -> Figure:
     return figure(
         traces,
         layout(
-            "Node hours by month and resource class",
+            f"Node {unit} by month and resource class",
             "month (UTC)",
-            "node hours",
+            f"node {unit}",
             barmode="stack",
-            xaxis={"type": "category", "tickangle": -60},
+            xaxis={"type": "category"} | ({"tickangle": -60} if len(wide) > _MOST_UPRIGHT else {}),
         ),
-        f"{len(wide)} months.",
+        f"{len(wide)} {'month' if len(wide) == 1 else 'months'}.",
     )
+
+
+def _unit(most: float) -> tuple[int, str]:
+    """Hours that nobody could read are shown as minutes."""
+    return (1, "hours") if most >= 1 else (60, "minutes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from brainscore_ops.scores.analyses.ranking import finite
@@ -9,6 +10,9 @@ from brainscore_ops.scores.figures.figure import Figure, figure
 from brainscore_ops.scores.figures.style import BLUE, GREY, PALETTE, RED, label, layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
     import pandas as pd
 
     from brainscore_ops.scores.analyses.drift import Drift
@@ -64,10 +68,10 @@ def canaries(drift: Drift) -> Figure:
     return figure(
         traces,
         layout(
-            f"Drift of {len(drift.canaries)} canaries",
+            f"Drift of {len(drift.canaries)} {'canary' if len(drift.canaries) == 1 else 'canaries'}",
             "computed (UTC)",
             "score minus the first one",
-            xaxis={"type": "date"},
+            xaxis={"type": "date"} | _around(scored["at"]),
             yaxis={"rangemode": "tozero"},
             shapes=[zero],
         ),
@@ -94,7 +98,9 @@ def changes(drift: Drift) -> Figure:
     return figure(
         [trace],
         layout(
-            f"{len(frame)} scores that were computed again",
+            f"{len(frame)} {'score that was' if len(frame) == 1 else 'scores that were'} computed again"
+            if len(frame)
+            else "No score was computed again",
             "score before",
             "score after",
             shapes=[
@@ -129,5 +135,13 @@ def _points(frame: pd.DataFrame, name: str, color: str, symbol: str) -> dict[str
     }
 
 
-def _moments(moments: pd.Series) -> list[str]:
+def _moments(moments: Iterable[datetime]) -> list[str]:
     return [moment.isoformat() for moment in moments]
+
+
+def _around(moments: pd.Series) -> dict[str, object]:
+    """The range of an axis with a single moment on it: a day before and after, where its own choice would be years."""
+    first, last = moments.min(), moments.max()
+    if first != last:  # of none at all, too: those are NaT
+        return {}
+    return {"range": _moments([first - timedelta(days=1), first + timedelta(days=1)])}

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING
 
 from brainscore_ops.scores.analyses.ranking import finite
 from brainscore_ops.scores.figures.figure import Figure, figure
-from brainscore_ops.scores.figures.style import BLUE, GREEN, GREY, INK, ORANGE, RED, label, labels, layout, rows_height
+from brainscore_ops.scores.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    RED,
+    beside,
+    label,
+    labels,
+    layout,
+    rows_height,
+)
 
 if TYPE_CHECKING:
     from brainscore_ops.scores.analyses.health import BenchmarkHealth
@@ -16,10 +28,15 @@ _MOST_NAMES = 6
 
 
 def spread(health: BenchmarkHealth) -> Figure:
-    """How far apart models are on each benchmark: the median, the middle half, the best; and raw ceilings."""
+    """How far apart models are on each benchmark: the median, the middle half, the best; and the ceiling of ceiled scores, 1."""
+    import numpy as np
+
     frame = health.frame.head(MOST_ROWS)
     names = labels(list(frame["benchmark"]))
-    column = {name: [finite(value) for value in frame[name]] for name in ("median", "best", "ceiling", "ceiling_error")}
+    column = {name: [finite(value) for value in frame[name]] for name in ("median", "best")}
+    # Scores are in relation to the ceiling, which is told in units of raw ones: both have to be on one scale.
+    ceilings = [1.0 if ceiling == ceiling else None for ceiling in frame["ceiling"]]
+    ceiling_errors = [finite(value) for value in frame["ceiling_error"] / frame["ceiling"].abs().replace(0, np.nan)]
     above = [finite(value) for value in frame["high"] - frame["median"]]
     below = [finite(value) for value in frame["median"] - frame["low"]]
     marks = {"type": "scatter", "mode": "markers", "y": names, "showlegend": True}
@@ -46,17 +63,17 @@ def spread(health: BenchmarkHealth) -> Figure:
         },
         {
             **marks,
-            "name": "ceiling of raw scores ± standard error",
-            "x": column["ceiling"],
+            "name": "ceiling ± standard error",
+            "x": ceilings,
             "marker": {"color": INK, "size": 14, "symbol": "line-ns"},
-            "error_x": {"type": "data", "array": column["ceiling_error"], "thickness": 1, "width": 3},
+            "error_x": {"type": "data", "array": ceiling_errors, "thickness": 1, "width": 3},
         },
     ]
     return figure(
         traces,
         layout(
             "Spread of models and ceilings" + _shown(health),
-            "score",
+            "score (in relation to the ceiling, where there is one)",
             "",
             height=rows_height(len(frame)) + 50,
             yaxis={"autorange": "reversed"},
@@ -77,7 +94,7 @@ def prediction(health: BenchmarkHealth) -> Figure:
         "y": [finite(value) for value in known["rest"]],
         "text": [label(name) if name in least else "" for name in known["benchmark"]],
         "customdata": list(known["benchmark"]),
-        "textposition": "top right",
+        "textposition": beside([finite(value) for value in known["signal"]]),
         "marker": {"color": BLUE, "size": 8, "opacity": 0.8},
         "hovertemplate": "%{customdata}: r %{y:.2f}, spread/noise %{x:.1f}<extra></extra>",
     }

@@ -125,8 +125,9 @@ def _scatter(axes: Axes, trace: dict[str, Any], layout: dict[str, Any]) -> None:
         rasterized=len(x) > _MOST_SHAPES,
     )
     if "text" in mode:
-        for place, height, text in zip(x, y, trace["text"], strict=True):
-            axes.annotate(text, (place, height), (4, 3), textcoords="offset points", fontsize=7)
+        for place, height, text, where in zip(x, y, trace["text"], trace["textposition"], strict=True):
+            across, side = (-4, "right") if where.endswith("left") else (4, "left")
+            axes.annotate(text, (place, height), (across, 3), textcoords="offset points", fontsize=7, ha=side)
 
 
 def _heatmap(axes: Axes, trace: dict[str, Any], layout: dict[str, Any]) -> None:
@@ -176,7 +177,7 @@ def _dress(axes: Axes, document: dict[str, Any]) -> None:
             axis.set_major_formatter(lambda value, _: _in_short(value))
             axis.set_minor_formatter(lambda *_: "")
         if "range" in said:
-            axes.set(**{f"{name}lim": said["range"]})
+            axes.set(**{f"{name}lim": _moments(said["range"])})
         if said.get("autorange") == "reversed" and not is_map:
             axis.set_inverted(True)
         if "tickangle" in said and not is_map:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from brainscore_ops.scores.analyses.ranking import finite
 from brainscore_ops.scores.figures.figure import Figure, figure
-from brainscore_ops.scores.figures.style import BLUE, CIVIDIS, label, labels, layout, rows_height
+from brainscore_ops.scores.figures.style import BLUE, CIVIDIS, beside, label, labels, layout, rows_height
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +80,7 @@ def size(ranking: Ranking, models: pd.DataFrame) -> Figure:
         "y": [finite(value) for value in known["average"]],
         "error_y": {"type": "data", "array": [finite(value) for value in known["error"]], "thickness": 1},
         "text": [label(name) for name in known["model"]],
-        "textposition": "top right",
+        "textposition": beside([float(value) for value in known["parameters"]]),
         "marker": {"color": BLUE, "size": 8, "opacity": 0.8},
         "hovertemplate": "%{text}: %{y:.3f}, %{x:,} parameters<extra></extra>",
     }

@@ -21,7 +21,6 @@ PALETTE = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY, YELLOW)
 INK, FAINT, PAPER = "#24292f", "#d0d7de", "#ffffff"
 CIVIDIS = ((0, "#00224e"), (0.25, "#35456c"), (0.5, "#7d7c78"), (0.75, "#bcae6c"), (1, "#fee838"))
 """For heat maps: even in lightness, and made for colour-blind people (doi:10.1371/journal.pone.0199239)."""
-DIVERGING = ((0, RED), (0.5, "#f6f8fa"), (1, BLUE))
 
 WIDTH, HEIGHT, ROW = 860, 420, 22
 LONGEST_LABEL = 34
@@ -71,6 +70,13 @@ def labels(identifiers: list[str], longest: int = LONGEST_LABEL) -> list[str]:
     return [
         each if short.count(each) == 1 else printable(whole) for each, whole in zip(short, identifiers, strict=True)
     ]
+
+
+def beside(places: list[float | None]) -> list[str]:
+    """Where the name of each point stands: to the left of those on the right, whose names would leave the figure."""
+    known = [place for place in places if place is not None]
+    middle = (min(known) + max(known)) / 2 if known else 0.0
+    return ["top left" if place is not None and place > middle else "top right" for place in places]
 
 
 def rows_height(rows: int) -> int:

@@ -47,7 +47,7 @@ class Effect:
     details: dict[str, Any] = field(default_factory=dict)
     """JSON values that are the same whenever the same is planned."""
     note: str = ""
-    """What else there is to say of it now: a size, a number that grows by itself. No part of the digest."""
+    """What else there is to say of it: a size, a number that grows by itself, a verdict. No part of the digest."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Effects(Shown):
         if not any(effect.note for effect in self.effects):
             return Table(title, [(effect.kind, effect.what) for effect in self.effects], ("kind", "what would be done"))
         rows = [(effect.kind, effect.what, effect.note) for effect in self.effects]
-        return Table(title, rows, ("kind", "what would be done", "as it is now"))
+        return Table(title, rows, ("kind", "what would be done", "beside it"))
 
 
 def is_planning() -> bool:

@@ -160,7 +160,8 @@ def retain(vault: Vault, *, proven: Snapshot | None = None, now: datetime | None
         removed = [item for item in found if (item.id not in kept if item.is_good else _is_left_over(item, moment))]
         for snapshot in removed:
             if is_planning():
-                what = f"remove the snapshot {snapshot.id}, taken on {snapshot.taken_at:%Y-%m-%d}: {snapshot.reason or 'half made'}"
+                why = snapshot.reason or "half made"
+                what = f"remove the snapshot {snapshot.id}, taken on {snapshot.taken_at:%Y-%m-%d} ({why})"
                 planned("file", what, snapshot=snapshot.id)
             else:
                 remove_snapshot(snapshot)

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import patch
 
+from brainscore_ops.database.planning import PlanningDatabase
 from brainscore_ops.planning import PLAN_VARIABLE, Effects, EndOfPlanError, read_effects
+from brainscore_ops.settings import Deployment
+from brainscore_ops.submissions.context import Context
 
 
 def effects_of(work: Callable[[], object]) -> Effects:
@@ -21,3 +24,12 @@ def effects_of(work: Callable[[], object]) -> Effects:
             except EndOfPlanError as end:
                 ends_at = end.message
         return read_effects(file, ends_at)
+
+
+def effects_on(deployment: Deployment, work: Callable[[Context], object]) -> Effects:
+    """The same, for work on an opened deployment, whose database is only planned on."""
+    context = Context(deployment=deployment, database=PlanningDatabase.of(deployment), run_id=None)
+    try:
+        return effects_of(lambda: work(context))
+    finally:
+        context.database.close()

@@ -9,12 +9,11 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
-from tests.planned import effects_of
+from tests.planned import effects_on
 from tests.reconcile.conftest import Place, metric, of_library
 
 from brainscore_ops import services
 from brainscore_ops.database.ops_tables import now
-from brainscore_ops.database.planning import PlanningDatabase
 from brainscore_ops.deadlines import Act, keep, survey
 from brainscore_ops.notify.mailbox import ReceivedMail, read_mails
 from brainscore_ops.planning import Effects
@@ -141,13 +140,8 @@ def test_what_is_overdue_is_planned_and_nothing_is_done(
     days_later(place, submission, 4)
 
     def plan() -> Effects:
-        database = PlanningDatabase.of(ops.deployment)
-        planned = Context(deployment=ops.deployment, database=database, run_id=None)
         before = standing()
-        try:
-            effects = effects_of(lambda: (keep(planned, survey(planned)), mail.deliver(planned)))
-        finally:
-            database.close()
+        effects = effects_on(ops.deployment, act)
         assert standing() == before
         return effects
 

@@ -66,6 +66,12 @@ class PlanningDatabase(Database):
             with joined as session, session.begin():
                 yield session
 
+    @contextmanager
+    def moment(self) -> Iterator[Session]:
+        """See :meth:`Database.moment`; here it is a part of the plan's transaction, whose isolation is that of any other."""
+        with self.session() as session:
+            yield session
+
     def transact(self, work: Callable[[Session], Any]) -> Any:
         """See :meth:`session`."""
         with self.session() as session:

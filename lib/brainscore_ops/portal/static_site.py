@@ -14,9 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.orm import Session
-
-from brainscore_ops.database.snapshots.contents import one_moment
 from brainscore_ops.database.snapshots.store import file_digest
 from brainscore_ops.database.viewer import PUBLIC
 from brainscore_ops.display import Shown, Table
@@ -35,6 +32,8 @@ from brainscore_ops.scores.revision import scores_revision
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from sqlalchemy.orm import Session
 
     from brainscore_ops.database.connection import Database
     from brainscore_ops.scores.leaderboard import Leaderboard
@@ -86,9 +85,7 @@ def write_site(database: Database, folder: Path, *, library: LibrarySettings) ->
     if is_planning():
         return _plan_site(database, folder, library=library)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), database.session() as session:
-        # All pages are of one moment.
-        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    with _alone(folder), database.moment() as session:  # all pages are of one moment
         board = leaderboard(session, domain=library.domain)
         target = folder.parent / f".{folder.name}-{_edition(session, board)}"
         if _shows(folder, target):
@@ -116,7 +113,7 @@ def write_site(database: Database, folder: Path, *, library: LibrarySettings) ->
 
 def _plan_site(database: Database, folder: Path, *, library: LibrarySettings) -> Published:
     """Make the site, keep nothing of it, and write down which of its files are others than those that are published."""
-    with one_moment(database) as connection, Session(connection) as session:
+    with database.moment() as session:
         board = leaderboard(session, domain=library.domain)
         edition = _edition(session, board)
         if _shows(folder, folder.parent / f".{folder.name}-{edition}"):

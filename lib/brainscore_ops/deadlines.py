@@ -133,7 +133,8 @@ class Kept(Shown):
     """Submission, and what was done about it; nothing where it had gone on meanwhile."""
 
     def table(self) -> Table:
-        return Table(f"{len(self.done)} acted on", [list(each) for each in self.done], ["submission", "what was done"])
+        title = f"{len(self.done)} acted on{', in a plan alone' if is_planning() else ''}"
+        return Table(title, [list(each) for each in self.done], ["submission", "what was done"])
 
 
 def survey(context: Context) -> Survey:

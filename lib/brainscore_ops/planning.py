@@ -75,7 +75,9 @@ class Effects(Shown):
         return cls(tuple(Effect(**effect) for effect in document["effects"]), document["ends_at"])
 
     def table(self) -> Table:
-        title = f"{len(self.effects)} effects, plan {self.digest[:16]}" if self.effects else "Nothing would be done"
+        if not self.effects:
+            return Table("Nothing would be done", [])
+        title = f"{len(self.effects)} effects, plan {self.digest[:16]}"
         if not any(effect.note for effect in self.effects):
             return Table(title, [(effect.kind, effect.what) for effect in self.effects], ("kind", "what would be done"))
         rows = [(effect.kind, effect.what, effect.note) for effect in self.effects]

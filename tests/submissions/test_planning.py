@@ -12,6 +12,7 @@ from brainscore_ops.forge.client import ForgeClient
 from brainscore_ops.forge.planning import PlanningForgeClient
 from brainscore_ops.planning import PLAN_VARIABLE, EndOfPlanError, read_effects
 from brainscore_ops.runbooks.catalogue import list_runbooks
+from brainscore_ops.runbooks.execution import RunRefusedError
 from brainscore_ops.runbooks.planning import NoPlanError, PlanChangedError, plan_runbook, run_as_planned
 from brainscore_ops.runbooks.runs import RunKind, StepState
 from brainscore_ops.runbooks.states import RunState
@@ -206,14 +207,12 @@ def test_a_canary_that_drifts_stops_a_plan_as_it_stops_publishing(house, tmp_pat
     digests = dict.fromkeys(("model_digest", "benchmark_digest", "shared_digest"), "d" * 64)
     with house.context.database.session() as session:
         session.add(CanaryScore(identity="i" * 64, library_commit="c" * 40, checked_at=now(), **values, **digests))
+    asked = {"deployment": "local", "triggered_by": "test", "workspace": house.context.deployment.workspace}
+    parameters = {"folder": str(tmp_path / "site")}
     try:
-        planned = plan_runbook(
-            "publish",
-            {"folder": str(tmp_path / "site")},
-            deployment="local",
-            triggered_by="test",
-            workspace=house.context.deployment.workspace,
-        )
+        planned = plan_runbook("publish", parameters, **asked)
+        with pytest.raises(RunRefusedError, match="publish at canaries"):
+            run_as_planned("publish", parameters, planned.effects.digest, **asked)
     finally:
         with house.context.database.session() as session:
             session.execute(text("DELETE FROM canary_score WHERE identity = :identity"), {"identity": "i" * 64})

@@ -257,7 +257,7 @@ def _write_down_what_follows(context: Context, session: Session, life: Submissio
         "public",
         f"by its merge: everybody sees {' and '.join(said) or plugins}, and what became of {pairs} pairs that were computed",
         pairs=pairs,
-        **identifiers,
+        identifiers=identifiers,
     )
 
 

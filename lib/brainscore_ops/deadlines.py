@@ -21,6 +21,7 @@ from brainscore_ops.errors import Fault, OpsError
 from brainscore_ops.notify.contexts import Closed, Ended, Mail, NeedsMaintainer, Stale
 from brainscore_ops.notify.messages import queue_message
 from brainscore_ops.parameters import RunbookParameters
+from brainscore_ops.planning import is_planning, of_the_moment, planned
 from brainscore_ops.queue.jobs import enqueue
 from brainscore_ops.runbooks.ledger import mark_lost
 from brainscore_ops.runbooks.states import RunState
@@ -132,7 +133,8 @@ class Kept(Shown):
     """Submission, and what was done about it; nothing where it had gone on meanwhile."""
 
     def table(self) -> Table:
-        return Table(f"{len(self.done)} acted on", [list(each) for each in self.done], ["submission", "what was done"])
+        title = f"{len(self.done)} acted on{', in a plan alone' if is_planning() else ''}"
+        return Table(title, [list(each) for each in self.done], ["submission", "what was done"])
 
 
 def survey(context: Context) -> Survey:
@@ -160,11 +162,24 @@ def keep(context: Context, found: Survey, *, dry_run: bool = False) -> Kept:
         with context.database.session() as session:
             life = find_life(session, each.submission, lock=True)
             if _judge(context, session, life) == each:
+                if is_planning():
+                    _write_down(each)
                 _ACTS[each.act](context, session, life, each)
                 done.append((each.submission, str(each.act)))
         if each.act in (Act.END, Act.CLOSE, Act.FINISH_CLOSING):
             _close_pull_request(context, each.submission)
     return Kept(tuple(done))
+
+
+def _write_down(each: Overdue) -> None:
+    planned(
+        "deadline",
+        f"{each.act}: submission {each.submission}, {each.name}, which is {each.state} since {each.since:%Y-%m-%d %H:%M} UTC",
+        note=f"for {_words_of(now() - each.since)}",
+        submission=each.submission,
+        act=str(each.act),
+        since=each.since.isoformat(),
+    )
 
 
 def _judge(context: Context, session: Session, life: SubmissionLife) -> Overdue | None:
@@ -264,7 +279,7 @@ def _remind(context: Context, session: Session, life: SubmissionLife, each: Over
 
 
 def _warn(context: Context, session: Session, life: SubmissionLife, each: Overdue) -> None:
-    closed_on = _day(now() + timedelta(seconds=context.deployment.deadlines.warned))
+    closed_on = of_the_moment(_day(now() + timedelta(seconds=context.deployment.deadlines.warned)))
     key = _key(WARNED, each.since)
     said = f"It is closed on {closed_on} unless it goes on."
     remark(session, life, said, key=key, run_id=context.run_id)
@@ -320,7 +335,8 @@ def _close_pull_request(context: Context, submission: int) -> None:
         life = find_life(session, submission, lock=True)
         if life.state == State.CLOSED:
             said = "Its pull request is closed."
-            remark(session, life, said, key=_key(CLOSED_THERE, standing_since(life)), run_id=context.run_id)
+            closed_at = of_the_moment(standing_since(life).isoformat(timespec="seconds"))
+            remark(session, life, said, key=f"{CLOSED_THERE}:{closed_at}", run_id=context.run_id)
 
 
 def _about(life: SubmissionLife) -> dict[str, Any]:
@@ -360,5 +376,9 @@ def _day(moment: datetime) -> str:
 
 
 def _in_words(length: timedelta) -> str:
+    return of_the_moment(_words_of(length))
+
+
+def _words_of(length: timedelta) -> str:
     hours = length.total_seconds() / 3600
     return f"{length.days} days" if hours >= 48 else f"{max(1, round(hours))} hours" if hours >= 1.5 else "an hour"

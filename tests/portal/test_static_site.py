@@ -9,9 +9,11 @@ from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
+from tests.planned import effects_of
 from tests.scores.conftest import World, scores_database, world
 
 from brainscore_ops import scores
+from brainscore_ops.planning import Effects
 from brainscore_ops.portal import static_site
 from brainscore_ops.portal.static_site import NotASiteError, Published, write_site
 from brainscore_ops.scores.publication import published_revision
@@ -94,6 +96,39 @@ def test_the_same_scores_touch_nothing_and_others_replace_the_whole(filled: Worl
     assert {str(p.relative_to(former)): p.read_bytes() for p in former.rglob("*") if p.is_file()} == content, (
         "whoever reads the old site goes on reading it"
     )
+
+
+def test_a_site_is_planned_with_the_files_that_would_be_others(filled: World, tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+
+    def plan() -> Effects:
+        before = sorted(tmp_path.rglob("*")), files_of(folder)
+        effects = effects_of(lambda: publish(filled, folder))
+        assert (sorted(tmp_path.rglob("*")), files_of(folder)) == before
+        return effects
+
+    first = plan()
+    assert [(effect.kind, effect.details.get("action")) for effect in first.effects] == [
+        ("file", "add"),
+        ("site", None),
+    ]
+    assert f"add {publish(filled, folder).files} files: benchmarks" in first.effects[0].what
+    assert plan().effects == (), "it shows these scores"
+
+    filled.score("../../etc/passwd", f"{filled.domain}.words", 0.6)
+    second = plan()
+    changed = second.effects[0].details["files"]
+    assert {"index.html", "data/scores.csv"} <= set(changed)
+    assert not [name for name in changed if name.startswith("static/")]
+    assert plan().digest == second.digest
+    filled.model("late")
+    filled.score("late", f"{filled.domain}.words", 0.7)
+    third = plan()
+    assert [effect.details.get("action") for effect in third.effects] == ["add", "change", None]
+    assert third.effects[0].what == "add 1 file: models/late.html"
+    assert third.digest != second.digest
+    publish(filled, folder)
+    assert plan().effects == ()
 
 
 def test_what_fails_in_the_middle_leaves_the_old_site(

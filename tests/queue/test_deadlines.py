@@ -5,14 +5,18 @@ our fault begins anew when it is sent again. With the real forge, database and m
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
+from tests.planned import effects_on
 from tests.reconcile.conftest import Place, metric, of_library
 
 from brainscore_ops import services
+from brainscore_ops.database.ops_tables import now
 from brainscore_ops.deadlines import Act, keep, survey
 from brainscore_ops.notify.mailbox import ReceivedMail, read_mails
+from brainscore_ops.planning import Effects
 from brainscore_ops.queue.jobs import jobs
 from brainscore_ops.submissions import intake, mail, plugin_tests, proposal
 from brainscore_ops.submissions.context import Context
@@ -127,6 +131,50 @@ def test_what_waits_for_its_author_is_warned_of_and_then_closed(place: Place, op
     line = place.timeline(submission)
     assert (line.state, line.reason_code) == ("closed", "stale")
     assert place.context.forge.pull_request(pull.number).state == "closed"
+
+
+def test_what_is_overdue_is_planned_and_nothing_is_done(
+    place: Place, ops: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission, number = place.proposed(metric("foreseen"))
+    days_later(place, submission, 4)
+
+    def plan() -> Effects:
+        before = standing()
+        effects = effects_on(ops.deployment, act)
+        assert standing() == before
+        return effects
+
+    def standing() -> list[object]:
+        with ops.database.session() as session:
+            counts = [
+                session.scalar(text(f"SELECT count(*) FROM {table}"))
+                for table in ("submission_event", "outbox", "procrastinate_jobs")
+            ]
+        pull = place.context.forge.pull_request(number)
+        return [*counts, place.state(submission), pull.state, len(read_mails(services.mail_folder(place.deployment)))]
+
+    first = plan()
+    said = [effect.what for effect in first.effects]
+    assert said[0].startswith(f"end: submission {submission}, a submission, which is proposed since")
+    assert "for 4 days" in first.effects[0].note
+    assert [what for effect, what in zip(first.effects, said, strict=True) if effect.kind == "mail"] == [
+        "to ada@example.org: Not finished, by our fault: a submission",
+        f"to root@example.org: A maintainer has to look: submission {submission}, a submission",
+    ]
+    assert {"pull request", "comment", "row"} <= {effect.kind for effect in first.effects}
+    assert f"close {number}" in said
+    with monkeypatch.context() as patched:
+        patched.setattr("brainscore_ops.deadlines.now", lambda: now() + timedelta(days=1))
+        tomorrow = plan()
+    assert "for 5 days" in tomorrow.effects[0].note
+    assert tomorrow.digest == first.digest, "how long it stands there is no part of it"
+
+    other, _ = place.proposed(metric("foreseen_later"))
+    days_later(place, other, 4)
+    assert plan().digest != first.digest
+    assert set(act(ops)) == {(submission, "end"), (other, "end")}
+    assert plan().effects == ()
 
 
 def _submissions(place: Place) -> list[int]:

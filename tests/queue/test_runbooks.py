@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.queue.test_deadlines import days_later
 from tests.reconcile.conftest import Place, metric
 
@@ -24,7 +26,11 @@ def test_deadlines_ends_what_was_not_done_in_time(place: Place) -> None:
     tried = place.run("deadlines", dry_run=True)
     assert f"{submission}: end" in tried["scraps"]["overdue"]
     assert tried["scraps"]["done"] == []
-    result = place.run("deadlines")
+    planned = json.loads(place.command("run", "deadlines", "--plan", "--json").stdout)
+    assert f"end: submission {submission}, a submission" in planned["plan"]["effects"][0]["what"]
+    assert place.state(submission) == "accepted"
+    finished = place.command("run", "deadlines", "--plan-digest", planned["plan"]["digest"], "--json")
+    result = json.loads(finished.stdout)
     assert result["state"] == "succeeded", result
     assert f"{submission}: end" in result["scraps"]["done"]
     assert place.state(submission) == "closed"

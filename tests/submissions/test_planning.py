@@ -7,10 +7,12 @@ import inspect
 import pytest
 from sqlalchemy import text
 
+from brainscore_ops.database.ops_tables import CanaryScore, now
 from brainscore_ops.forge.client import ForgeClient
 from brainscore_ops.forge.planning import PlanningForgeClient
 from brainscore_ops.planning import PLAN_VARIABLE, EndOfPlanError, read_effects
 from brainscore_ops.runbooks.catalogue import list_runbooks
+from brainscore_ops.runbooks.execution import RunRefusedError
 from brainscore_ops.runbooks.planning import NoPlanError, PlanChangedError, plan_runbook, run_as_planned
 from brainscore_ops.runbooks.runs import RunKind, StepState
 from brainscore_ops.runbooks.states import RunState
@@ -69,11 +71,8 @@ def test_every_way_to_write_to_the_forge_is_planned():
 
 
 def test_every_runbook_is_planned_or_says_why_not():
-    found = [
-        runbook for runbook in list_runbooks(Workspace(ROOT, ROOT, ROOT)) if runbook.path.parent.name == "runbooks"
-    ]
-    said = {runbook.name: runbook.no_plan for runbook in found if runbook.no_plan}
-    assert said.keys() == {"migrate", "snapshot", "restore", "publish", "publish_submission", "deadlines"}
+    said = {runbook.name: runbook.no_plan for runbook in list_runbooks(Workspace(ROOT, ROOT, ROOT)) if runbook.no_plan}
+    assert said.keys() == {"score_pair"}
     assert not [name for name, why in said.items() if "does not say" in why]
 
 
@@ -186,5 +185,36 @@ def test_a_plan_that_ends_early_is_no_failure(house):
 
 
 def test_a_runbook_that_cannot_be_planned_says_what_to_do_instead(house):
-    with pytest.raises(NoPlanError, match="dry_run true"):
-        plan_runbook("migrate", {}, triggered_by="test", workspace=house.context.deployment.workspace)
+    with pytest.raises(NoPlanError, match="nothing outside changes by it"):
+        plan_runbook("score_pair", {}, triggered_by="test", workspace=house.context.deployment.workspace)
+
+
+def test_a_site_is_published_only_as_it_was_planned(house, tmp_path):
+    asked = {"deployment": "local", "triggered_by": "test", "workspace": house.context.deployment.workspace}
+    parameters = {"folder": str(tmp_path / "site")}
+    planned = plan_runbook("publish", parameters, **asked)
+    assert planned.result.state is RunState.SUCCEEDED
+    assert kinds(planned.effects) == ["file", "site"]
+    assert list(tmp_path.iterdir()) == []
+    done = run_as_planned("publish", parameters, planned.effects.digest, **asked)
+    assert done.state is RunState.SUCCEEDED
+    assert (tmp_path / "site" / "index.html").exists()
+
+
+def test_a_canary_that_drifts_stops_a_plan_as_it_stops_publishing(house, tmp_path):
+    [canary] = house.context.deployment.canaries[:1]
+    values = {"model": canary.model, "benchmark": canary.benchmark, "state": "scored", "value": canary.expected + 1}
+    digests = dict.fromkeys(("model_digest", "benchmark_digest", "shared_digest"), "d" * 64)
+    with house.context.database.session() as session:
+        session.add(CanaryScore(identity="i" * 64, library_commit="c" * 40, checked_at=now(), **values, **digests))
+    asked = {"deployment": "local", "triggered_by": "test", "workspace": house.context.deployment.workspace}
+    parameters = {"folder": str(tmp_path / "site")}
+    try:
+        planned = plan_runbook("publish", parameters, **asked)
+        with pytest.raises(RunRefusedError, match="publish at canaries"):
+            run_as_planned("publish", parameters, planned.effects.digest, **asked)
+    finally:
+        with house.context.database.session() as session:
+            session.execute(text("DELETE FROM canary_score WHERE identity = :identity"), {"identity": "i" * 64})
+    assert (planned.result.state, planned.result.error["code"]) == (RunState.REFUSED, "canary-drifted")
+    assert planned.effects.effects == ()

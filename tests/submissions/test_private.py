@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
+from tests.planned import effects_on
 
 from brainscore_ops.database.brainscore_tables import BenchmarkType, Model
-from brainscore_ops.database.ops_tables import ScoreProvenance
+from brainscore_ops.database.ops_tables import OutboxMessage, ScoreProvenance, SubmissionEvent, SubmissionLife
 from brainscore_ops.forge.client import Person
 from brainscore_ops.plugins.archive import ArchiveRefusedError
 from brainscore_ops.plugins.catalogue import read_catalogue
@@ -201,6 +202,54 @@ def test_it_becomes_public_by_an_ordinary_pull_request_and_nothing_is_scored_twi
     assert not [path for path in private.files(ended.removal_sha) if "coming_out" in path]
     assert publication.finish(house.context, publication.begin(house.context, submission)) == ended
     assert house.states(submission)[-3:] == ["publishing", "published", "published"]
+
+
+def test_a_publication_is_planned_with_what_everybody_would_see(house, private):
+    number = private.merged(model_files("foreseen"), ADA, public=False)
+    submission = record(private, number, outcome)
+
+    def outside():
+        events = [len(rows(house, table)) for table in (SubmissionLife, SubmissionEvent, OutboxMessage)]
+        archives = sorted((house.context.deployment.state / "archives").iterdir())
+        return events, archives, house.main(), private.main(), len(house.context.forge.pull_requests())
+
+    def plan():
+        before = outside()
+        effects = effects_on(
+            house.context.deployment, lambda ops: publication.finish(ops, publication.begin(ops, submission))
+        )
+        assert outside() == before
+        return effects
+
+    first = plan()
+    said = {effect.kind: effect.what for effect in first.effects}
+    assert "submission/(to be made) of brain-score/example: a commit of 2 files by Ada" in said["branch"]
+    assert said["pull request"] == "by create_pr, next: a submission (submission/(to be made)), in brain-score/example"
+    assert said["public"].startswith("by its merge: everybody sees models foreseen, and what became of ")
+    assert said["mail"] == "to ada@example.org: Received: a submission"
+    assert plan().digest == first.digest
+
+    private.context.forge.propose(
+        branch="changed",
+        base_sha=private.main(),
+        files={"brainscore_example/models/foreseen/notes.md": b"one more file"},
+        message="changed",
+        author=SOMEBODY,
+        when=WHEN,
+    )
+    changed = private.context.forge.open_pull_request(branch="changed", title="changed", body="")
+    private.context.forge.squash_merge(changed.number, head_sha=changed.head_sha, title="changed", message="")
+    second = plan()
+    assert "a commit of 3 files" in str(second.table())
+    assert second.digest != first.digest
+    begun = publication.begin(house.context, submission)
+    assert plan().effects == (), "it waits for its pull request"
+    pull = house.propose(begun.public_submission)
+    house.pass_tests(pull)
+    house.merge(pull)
+    last = plan()
+    assert [effect.kind for effect in last.effects] == ["commit"]
+    assert "the forge's to make" in last.ends_at
 
 
 def test_a_publication_goes_on_wherever_it_was_killed(house, private):

@@ -179,6 +179,9 @@ def _print_plan(planned: Planned, *, as_json: bool) -> None:
     if effects.ends_at:
         click.echo(f"\nThe plan goes this far: {effects.ends_at}")
     print_result(planned.result)
+    if planned.result.exit_code:
+        click.echo("(nothing was done; what ended the plan would end the run)")
+        return
     click.echo(f"plan: {effects.digest}\n(nothing was done; `--plan-digest {effects.digest[:16]}` does exactly this)")
 
 

@@ -122,6 +122,13 @@ class Database:
                     raise self._explain(error) from error
                 raise
 
+    @contextmanager
+    def moment(self) -> Iterator[Session]:
+        """A :meth:`session` that sees everything as it is at its first statement, whoever writes meanwhile."""
+        with self.session() as session:
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            yield session
+
     def transact(self, work: Callable[[Session], T]) -> T:
         """Do ``work`` in a transaction, and again from its start where the connection is lost or another transaction is in its
         way, for as long as the database's patience lasts.

@@ -12,7 +12,7 @@ from sqlalchemy import event, inspect, text
 from sqlalchemy.orm import Session
 
 from brainscore_ops.database.connection import Database
-from brainscore_ops.planning import TO_BE_MADE, planned
+from brainscore_ops.planning import TO_BE_MADE, is_planning, planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
     from sqlalchemy.orm import ORMExecuteState, UOWTransaction
 
-    from brainscore_ops.settings import DatabaseSecret
+    from brainscore_ops.settings import DatabaseSecret, Deployment
 
 LOCK_SECONDS = 20
 """How long a plan waits for rows that somebody writes."""
@@ -28,15 +28,24 @@ _NO_PART = {"run_id", "html", "text", "jenkins_id", "password", "token", "unsubs
 """Columns that say which run wrote a row, or at length what others say in short, or are drawn by lot."""
 
 
+def database_of(deployment: Deployment) -> Database:
+    """A deployment's database, for a step of a run: one that is only planned on, where the run is only planned.
+
+    :raises SecretError: where the secret is missing, or not for this deployment
+    """
+    return (PlanningDatabase if is_planning() else Database).of(deployment)
+
+
 class PlanningDatabase(Database):
     """A deployment's database, for a run that is only planned.
 
     All its sessions are parts of one transaction, which is never committed: it ends with this process. Connections outside of it
-    can only read. Rows that it has written stay locked for others as long as it goes on.
+    can only read; they may hold advisory locks. Rows that it has written stay locked for others as long as it goes on.
     """
 
     def __init__(self, secret: DatabaseSecret, **options: Any) -> None:
         super().__init__(secret, **options)
+        event.listen(self.engine, "checkout", _let_read)
         self._transaction: Connection | None = None
         self._one_at_a_time = threading.RLock()
         self._made: set[tuple[str, Any]] = set()
@@ -49,6 +58,7 @@ class PlanningDatabase(Database):
             if self._transaction is None:
                 self._transaction = self._connect()
                 self._transaction.begin()
+                self._transaction.execute(text("SET TRANSACTION READ WRITE"))
                 self._transaction.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
             joined = Session(self._transaction, expire_on_commit=False, join_transaction_mode="create_savepoint")
             event.listen(joined, "after_flush", self._write_down_rows)
@@ -56,21 +66,20 @@ class PlanningDatabase(Database):
             with joined as session, session.begin():
                 yield session
 
+    @contextmanager
+    def moment(self) -> Iterator[Session]:
+        """See :meth:`Database.moment`; here it is a part of the plan's transaction, whose isolation is that of any other."""
+        with self.session() as session:
+            yield session
+
     def transact(self, work: Callable[[Session], Any]) -> Any:
         """See :meth:`session`."""
         with self.session() as session:
             return work(session)
 
-    @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """A connection that can only read; it may hold advisory locks."""
-        with super().connection() as connection:
-            connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
-            try:
-                yield connection
-            finally:
-                if not connection.invalidated:
-                    connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"))
+    def beside(self, name: str) -> Database:
+        """See :meth:`Database.beside`; that one can only be read, too."""
+        return PlanningDatabase(self.secret.model_copy(update={"database": name}), patience=self._patience)
 
     def close(self) -> None:
         """Take everything back."""
@@ -134,6 +143,14 @@ class PlanningDatabase(Database):
 
     def _named(self, table: str, key: Any) -> Any:
         return TO_BE_MADE if (table, key) in self._made else key
+
+
+def _let_read(connection: Any, *_: Any) -> None:
+    # By the session's default, which holds in autocommit mode as well; what a former use said for itself is taken back.
+    connection.readonly = None
+    with connection.cursor() as cursor:
+        cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+    connection.commit()
 
 
 def _table(row: Any) -> str:

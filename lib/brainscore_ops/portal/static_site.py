@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -13,9 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brainscore_ops.database.snapshots.store import file_digest
 from brainscore_ops.database.viewer import PUBLIC
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import UsageError
+from brainscore_ops.planning import is_planning, named, planned
 from brainscore_ops.portal import templating
 from brainscore_ops.portal.benchmark_view import benchmark_entries, benchmark_view
 from brainscore_ops.portal.boards import Board
@@ -58,11 +61,12 @@ class Published(Shown):
     models: int
     benchmarks: int
     files: int
-    """How many were written; 0 where it was of these scores already."""
+    """How many were written; 0 where it was of these scores already. In a plan, how many would be."""
 
     def table(self) -> Table:
         """What the runbook shows."""
         what = f"{self.files} files" if self.files else "nothing: it shows these scores already"
+        what += " (only planned)" if self.files and is_planning() else ""
         rows = [("the leaderboard", self.page), ("revision", self.revision), ("models", self.models),
                 ("benchmarks", self.benchmarks), ("written", what)]  # fmt: skip
         return Table("The site", rows)
@@ -78,15 +82,13 @@ def write_site(database: Database, folder: Path, *, library: LibrarySettings) ->
     :raises NotASiteError: there is something else in the folder
     """
     _insist_on_site(folder)
+    if is_planning():
+        return _plan_site(database, folder, library=library)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), database.session() as session:
-        # All pages are of one moment.
-        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    with _alone(folder), database.moment() as session:  # all pages are of one moment
         board = leaderboard(session, domain=library.domain)
-        # The leaderboard's revision says nothing of what the pages of models and benchmarks show beside the scores.
-        edition = f"{board.revision}-{scores_revision(session)}-{templating.revision()}"
-        target = folder.parent / f".{folder.name}-{edition}"
-        if folder.is_symlink() and folder.resolve() == target.resolve() and (target / PAGE).exists():
+        target = folder.parent / f".{folder.name}-{_edition(session, board)}"
+        if _shows(folder, target):
             return Published(folder / PAGE, board.revision, len(board.models), len(board.benchmarks), 0)
         partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-partial-"))
         files = 0
@@ -107,6 +109,55 @@ def write_site(database: Database, folder: Path, *, library: LibrarySettings) ->
         _point(folder, target)
         _remove_former(folder, keep={target.resolve(), former})
     return Published(folder / PAGE, board.revision, len(board.models), len(board.benchmarks), files)
+
+
+def _plan_site(database: Database, folder: Path, *, library: LibrarySettings) -> Published:
+    """Make the site, keep nothing of it, and write down which of its files are others than those that are published."""
+    with database.moment() as session:
+        board = leaderboard(session, domain=library.domain)
+        edition = _edition(session, board)
+        if _shows(folder, folder.parent / f".{folder.name}-{edition}"):
+            return Published(folder / PAGE, board.revision, len(board.models), len(board.benchmarks), 0)
+        made = {name: _digest(content) for name, content in site_files(session, board, library=library)}
+        made |= {f"{DATA}/{name}": _digest(content) for name, content in _data(database, board)}
+    there = (
+        {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} if folder.exists() else set()
+    )
+    changes = {
+        "add": sorted(made.keys() - there),
+        "change": sorted(name for name in made.keys() & there if file_digest(folder / name) != made[name]),
+        "remove": sorted(there - made.keys()),
+    }
+    for action, names in changes.items():
+        if names:
+            count = "1 file" if len(names) == 1 else f"{len(names)} files"
+            planned("file", f"{action} {count}: {named(names)}", action=action, files=names)
+    same = len(made) - len(changes["add"]) - len(changes["change"])
+    planned(
+        "site",
+        f"put the new site in the place of {folder}, in one step: {len(board.models)} models, {len(board.benchmarks)} benchmarks",
+        note=f"{same} of its {len(made)} files are as they are published",
+        folder=str(folder),
+        edition=edition,
+    )
+    return Published(folder / PAGE, board.revision, len(board.models), len(board.benchmarks), len(made))
+
+
+def _edition(session: Session, board: Leaderboard) -> str:
+    """Of a site: the same scores by the same templates make the same."""
+    # The leaderboard's revision says nothing of what the pages of models and benchmarks show beside the scores.
+    return f"{board.revision}-{scores_revision(session)}-{templating.revision()}"
+
+
+def _shows(folder: Path, target: Path) -> bool:
+    return folder.is_symlink() and folder.resolve() == target.resolve() and (target / PAGE).exists()
+
+
+def _digest(content: bytes | Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for part in [content] if isinstance(content, bytes) else content:
+        digest.update(part if isinstance(part, bytes) else part.encode())
+    return digest.hexdigest()
 
 
 def site_files(

@@ -11,7 +11,7 @@ from brainscore_ops.errors import Fault, Problem, RefusedError, UsageError
 from brainscore_ops.planning import END_OF_PLAN, PLAN_VARIABLE, Effect, Effects, read_effects
 from brainscore_ops.runbooks.catalogue import find_runbook
 from brainscore_ops.runbooks.driver import DrivenRun, step_name
-from brainscore_ops.runbooks.execution import run_runbook
+from brainscore_ops.runbooks.execution import failure_of, run_runbook
 from brainscore_ops.runbooks.parameters import check_parameters, load_parameters_model
 from brainscore_ops.runbooks.quick_imports import without_unused_options
 from brainscore_ops.runbooks.records import METADATA
@@ -99,9 +99,12 @@ def run_as_planned(
 
     :param digest: of the plan that was seen, or its first 12 characters or more
     :raises PlanChangedError: it is another one, with what it is now
+    :raises RunFailedError, RunRefusedError, RunUnavailableError: it cannot be made any more; nothing was done
     """
     asked: dict[str, Any] = {"deployment": deployment, "triggered_by": triggered_by, "workspace": workspace}
     planned = plan_runbook(name, parameters, **asked)
+    if planned.result.state is not RunState.SUCCEEDED:
+        raise failure_of(planned.result)
     if len(digest) < 12 or not planned.effects.digest.startswith(digest):
         raise PlanChangedError(
             f"expected the plan {digest} of {name}, found {planned.effects.digest} (run {planned.result.id}); nothing was done",

@@ -326,10 +326,8 @@ def leaderboard(source: Database | Session, *, domain: str, viewer: Viewer = PUB
     :param domain: what the database calls it: ``vision``
     :param viewer: who is going to see it
     """
-    with nullcontext(source) if isinstance(source, Session) else source.session() as session:
-        if source is not session:
-            # All of it from one moment: a score that is recorded meanwhile is whole in the next leaderboard.
-            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    # All of it from one moment: a score that is recorded meanwhile is whole in the next leaderboard.
+    with nullcontext(source) if isinstance(source, Session) else source.moment() as session:
         read_quickly(session)
         tree = _branches(read_tree(session, domain, viewer))
         facts = model_facts(session, domain, viewer)

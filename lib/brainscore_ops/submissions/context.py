@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from brainscore_ops.database.connection import Database
 from brainscore_ops.database.marker import require_marked
 from brainscore_ops.database.ops_tables import PRIVATE
+from brainscore_ops.database.planning import database_of
 from brainscore_ops.database.schema import MIGRATION_LOCK, require_newest
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Fault, RefusedError, UsageError
@@ -22,6 +22,7 @@ from brainscore_ops.settings.workspace import RUN_VARIABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from brainscore_ops.database.connection import Database
     from brainscore_ops.forge.mirror import Mirror
 
 MIGRATION_SECONDS = 600
@@ -210,7 +211,7 @@ def open_deployment(name: str, *, private: bool = False) -> Context:
     :raises NoPrivateRepositoryError, PrivateElsewhereError: where private submissions are no matter for it
     """
     deployment = load_deployment(name, find_workspace())
-    database = _database(deployment)
+    database = database_of(deployment)
     with ExitStack() as opening:
         opening.callback(database.close)
         database.hold(MIGRATION_LOCK, seconds=MIGRATION_SECONDS)
@@ -221,11 +222,3 @@ def open_deployment(name: str, *, private: bool = False) -> Context:
             context = context.private_side
         opening.pop_all()  # it is open: whoever asked for it closes it
     return context
-
-
-def _database(deployment: Deployment) -> Database:
-    if not is_planning():
-        return Database.of(deployment)
-    from brainscore_ops.database.planning import PlanningDatabase
-
-    return PlanningDatabase.of(deployment)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from brainscore_ops.database.brainscore_tables import BenchmarkType, Model, Submission
 from brainscore_ops.database.ops_tables import ScoreProvenance, SubmissionLife, now
@@ -23,6 +23,7 @@ from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Fault, RefusedError, StepFailedError
 from brainscore_ops.forge.client import Person
 from brainscore_ops.notify.contexts import Received as ReceivedMail
+from brainscore_ops.planning import TO_BE_MADE, is_planning, named, planned
 from brainscore_ops.plugins.archive import inspect_archive
 from brainscore_ops.plugins.catalogue import read_catalogue
 from brainscore_ops.plugins.layout import PluginKey
@@ -35,6 +36,7 @@ from brainscore_ops.submissions.life import SCORING_DONE, State, find_life, move
 from brainscore_ops.submissions.overlays import library_head
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
     from brainscore_ops.plugins.archive import Archive
@@ -96,7 +98,10 @@ def begin(context: Context, submission: int) -> Publication:
     archive = _pack(context.private_side, submission)
     with context.database.session() as session:
         life = find_life(session, submission, lock=True)  # whoever else begins waits here, and finds ours
-        carrier = _carrier(life) or _enter(context, session, life, archive)
+        if (carrier := _carrier(life)) is None:
+            carrier = _enter(context, session, life, archive)
+            if is_planning():
+                _write_down_what_follows(context, session, life, archive)
         _set_out(context, session, life, carrier)
         found = _publication(life, carrier)
     mail.deliver(context)
@@ -166,18 +171,19 @@ def make_public(context: Context, session: Session, carrier: SubmissionLife) -> 
     show_parents(
         session, [parent for parent in session.scalars(select(BenchmarkType.parent_id).where(*benchmarks)) if parent]
     )
-    # What it met that is still private stays the private submission's.
-    others = _still_private(session, life)
-    session.execute(
-        update(ScoreProvenance)
-        .where(
-            ScoreProvenance.submission_id == life.submission_id,
-            ScoreProvenance.model.not_in(others["models"]),
-            ScoreProvenance.benchmark.not_in(others["benchmarks"]),
-        )
-        .values(submission_id=carrier.submission_id)
-    )
+    pairs = _pairs_to_be_public(session, life)
+    session.execute(update(ScoreProvenance).where(*pairs).values(submission_id=carrier.submission_id))
     move(session, life, State.PUBLISHED, key=str(carrier.submission_id), run_id=context.run_id)
+
+
+def _pairs_to_be_public(session: Session, life: SubmissionLife) -> tuple[ColumnElement[bool], ...]:
+    """Which scores go over: what it met that is still private stays the private submission's."""
+    others = _still_private(session, life)
+    return (
+        ScoreProvenance.submission_id == life.submission_id,
+        ScoreProvenance.model.not_in(others["models"]),
+        ScoreProvenance.benchmark.not_in(others["benchmarks"]),
+    )
 
 
 def _still_private(session: Session, life: SubmissionLife) -> dict[str, list[str]]:
@@ -229,9 +235,30 @@ def _carrier(life: SubmissionLife) -> SubmissionLife | None:
 
 def _set_out(context: Context, session: Session, life: SubmissionLife, carrier: SubmissionLife) -> None:
     if life.state in SCORING_DONE:
-        said = f"Submission {carrier.submission_id} brings it into the public library."
-        key = str(carrier.submission_id)
-        move(session, life, State.PUBLISHING, key=key, message=said, run_id=context.run_id)
+        number = TO_BE_MADE if is_planning() else str(carrier.submission_id)
+        said = f"Submission {number} brings it into the public library."
+        move(session, life, State.PUBLISHING, key=number, message=said, run_id=context.run_id)
+
+
+def _write_down_what_follows(context: Context, session: Session, life: SubmissionLife, archive: Archive) -> None:
+    """What the runbooks do that come next, which a plan of this one alone would not tell."""
+    branch, plugins = f"submission/{TO_BE_MADE}", ", ".join(map(str, sorted(archive.plugins)))
+    planned(
+        "branch",
+        f"by create_pr, next: {branch} of {context.repository}: a commit of {len(archive.files)} files by {life.submitter}",
+        note=f"{plugins}: {named(sorted(archive.files))}",
+        files={path: hashlib.sha256(content).hexdigest() for path, content in sorted(archive.files.items())},
+    )
+    planned("pull request", f"by create_pr, next: {life.name} ({branch}), in {context.repository}")
+    pairs = session.scalar(select(func.count()).select_from(ScoreProvenance).where(*_pairs_to_be_public(session, life)))
+    identifiers = {kind: sorted(life.identifiers.get(kind, ())) for kind in ("models", "benchmarks")}
+    said = [f"{kind} {named(names)}" for kind, names in identifiers.items() if names]
+    planned(
+        "public",
+        f"by its merge: everybody sees {' and '.join(said) or plugins}, and what became of {pairs} pairs that were computed",
+        pairs=pairs,
+        identifiers=identifiers,
+    )
 
 
 def _pack(private: Context, submission: int) -> Archive:
@@ -249,8 +276,9 @@ def _pack(private: Context, submission: int) -> Archive:
             f"expected the private repository to hold {', '.join(map(str, sorted(missing)))}, found it does not",
             remedy="Somebody removed it: submit it again.",
         )
-    folder = private.deployment.state / "archives"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = None if is_planning() else private.deployment.state / "archives"
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".partial") as partial:
         with zipfile.ZipFile(partial, "w") as file:
             for path, content in sorted(tree.read_many(paths).items()):
@@ -263,8 +291,11 @@ def _pack(private: Context, submission: int) -> Archive:
             existing=read_catalogue(GitTree(private.mirror.path, library_sha), library),
             limits=archive_limits(private),
         )
-        shutil.copyfile(partial.name, f"{partial.name}.kept")
-        Path(f"{partial.name}.kept").replace(folder / f"{archive.digest}.zip")
+        if folder is None:
+            planned("file", f"keep the archive {archive.digest}.zip", digest=archive.digest)
+        else:
+            shutil.copyfile(partial.name, f"{partial.name}.kept")
+            Path(f"{partial.name}.kept").replace(folder / f"{archive.digest}.zip")
     return archive
 
 

@@ -15,18 +15,29 @@ from brainscore_ops.database.marker import mark
 from brainscore_ops.database.migrating.checks import drift, orphans
 from brainscore_ops.database.migrating.errors import MigrationFailedError
 from brainscore_ops.database.migrating.statements import in_one_line
-from brainscore_ops.database.schema import MIGRATION_LOCK, Applied, apply, find_revision, read_revision
+from brainscore_ops.database.schema import (
+    MIGRATION_LOCK,
+    Applied,
+    apply,
+    find_revision,
+    read_revision,
+    revision_ids,
+)
 from brainscore_ops.database.snapshots.steps import prove, take
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Problem
+from brainscore_ops.planning import is_planning, planned
 from brainscore_ops.settings.workspace import RUN_VARIABLE
 
 if TYPE_CHECKING:
     from brainscore_ops.database.connection import Database
+    from brainscore_ops.database.migrating.lint import Lint
     from brainscore_ops.database.migrating.plan import MigrationPlan
     from brainscore_ops.database.snapshots.steps import Vault
     from brainscore_ops.database.snapshots.store import Snapshot
 
+MARKER_REVISION = "0008"
+"""The one that gives a database a place for whose it is."""
 LOCK_SECONDS = 5
 """A statement that does not get its lock within this gives up: who waits for a lock makes everybody behind it wait."""
 STATEMENT_SECONDS = 300
@@ -42,6 +53,8 @@ class Outcome(Shown):
     revision: str | None
     """Where it is now."""
     applied: tuple[Applied, ...] = field(default=())
+    planned: str | None = None
+    """Where it would be, in a run that is only planned."""
 
     @property
     def summary(self) -> list[dict[str, str]]:
@@ -70,6 +83,7 @@ def migrate(
     database: Database,
     plan: MigrationPlan,
     *,
+    found: Lint | None = None,
     dry_run: bool = False,
     repair: bool = False,
     wait_seconds: float = 0,
@@ -79,6 +93,7 @@ def migrate(
     Runs that are going on are waited for, and none starts meanwhile. A lock that is not had soon is given up and tried again,
     so that nobody waits behind it for long.
 
+    :param found: what squawk says of it, for a run that is only planned
     :param dry_run: leave the database alone
     :raises LockHeldError: runs went on for longer than ``wait_seconds``
     :raises ConditionBrokenError: rows that a revision does not allow, where they are not to be repaired
@@ -88,6 +103,9 @@ def migrate(
         return Outcome(f"A dry run: the database was left at {plan.current}", plan.current)
     if not plan.steps:
         return Outcome(f"The schema was at {plan.target} before", plan.target)
+    if is_planning():
+        _write_down(plan, found)
+        return Outcome(f"Only planned: the database was left at {plan.current}", plan.current, planned=plan.target)
     with database.lock(MIGRATION_LOCK, wait=max(wait_seconds, 0.1)):
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -112,10 +130,11 @@ def verify(database: Database, outcome: Outcome) -> Outcome:
 
     :raises MigrationFailedError: it is not where the migration left it, or not as that revision makes it
     """
-    with database.engine.connect() as connection, connection.begin() as transaction:
+    with database.session() as session:
+        connection = session.connection()
         found = read_revision(connection)
         problems = [*drift(connection), *orphans(connection)]
-        transaction.rollback()
+        session.rollback()
     if found != outcome.revision:
         problems.insert(0, Problem("revision", f"expected {outcome.revision}, found {found}"))
     if problems:
@@ -135,9 +154,30 @@ def mark_as_own(vault: Vault, outcome: Outcome) -> Outcome:
     with vault.database.connection() as connection:
         has_place = connection.scalar(text("SELECT to_regclass('deployment_marker') IS NOT NULL"))
     if not has_place:
-        return Outcome("There is no place for it before revision 0008", outcome.revision)
+        line = revision_ids()
+        if outcome.planned and line.index(outcome.planned) >= line.index(MARKER_REVISION):
+            planned(
+                "row", f"add to deployment_marker: tier {vault.deployment.tier}, deployment {vault.deployment.name}"
+            )
+        return Outcome(f"There is no place for it before revision {MARKER_REVISION}", outcome.revision)
     mark(vault.database, vault.deployment)
     return Outcome(f"It is of the tier {vault.deployment.tier}", outcome.revision)
+
+
+def _write_down(plan: MigrationPlan, found: Lint | None) -> None:
+    for revision, direction in plan.steps:
+        rules = [item.rule for item in found.findings if item.revision == revision.id] if found else []
+        taken = found.contracting.get(revision.id, ()) if found else ()
+        accepted = f"squawk finds {', '.join(dict.fromkeys(rules))}, accepted with a reason" if rules else ""
+        contracts = f"contracts: {', '.join(taken)}" if taken else "takes nothing away that running code uses"
+        planned(
+            "SQL",
+            f"{direction} {revision.id}: {revision.title.rstrip('.')}",
+            note=f"{accepted or 'squawk finds nothing'}; {contracts}",
+            revision=revision.id,
+            direction=direction,
+            sql=revision.sql(direction),
+        )
 
 
 def _apply_once(database: Database, plan: MigrationPlan, *, repair: bool) -> list[Applied]:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from brainscore_ops.database.compatibility import stand_in_for_newest
+from brainscore_ops.database.conditions import Finding, find_broken, insist
 from brainscore_ops.database.migrating.checks import drift, orphans
 from brainscore_ops.database.migrating.errors import RehearsalError
 from brainscore_ops.database.migrating.statements import TimedStatement, in_one_line, watch_statements
-from brainscore_ops.database.schema import Applied, apply
+from brainscore_ops.database.schema import UPGRADE, Applied, apply
 from brainscore_ops.database.snapshots.restoring import fill_database
 from brainscore_ops.database.snapshots.scratch import scratch_database
 from brainscore_ops.database.snapshots.steps import take
@@ -22,6 +23,7 @@ from brainscore_ops.database.snapshots.store import newest_snapshot
 from brainscore_ops.database.structure import read_structure
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Problem
+from brainscore_ops.planning import is_planning, planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +80,59 @@ class Rehearsal(Shown):
         return Table(f"Rehearsed on a copy in {self.seconds:.2f} s", rows, ["", "took", "locks, or what was looked at"])
 
 
+@dataclass(frozen=True)
+class Outlook(Shown):
+    """What can be said of a migration without a copy: rows that are in the way of its revisions."""
+
+    in_the_way: tuple[Finding, ...]
+    not_seen: tuple[str, ...]
+    """Conditions of revisions that speak of what only an earlier revision makes."""
+
+    def table(self) -> Table:
+        rows = [
+            (
+                found.revision,
+                found.condition.name,
+                f"{found.rows} rows of {found.condition.table} or more go to the archive",
+            )
+            for found in self.in_the_way
+        ]
+        rows += [(name, "", "seen only when the revisions before it are applied") for name in self.not_seen]
+        title = "Not rehearsed, only planned" if rows else "Not rehearsed, only planned: no rows are in its way"
+        return Table(title, rows, ["revision", "rule", "rows"] if rows else [])
+
+
+def look_ahead(database: Database, plan: MigrationPlan, *, repair: bool) -> Outlook:
+    """Look for rows that are in the way of a migration, on the database as it is.
+
+    Where some of them are repaired, others may turn out to be in the way of a later revision: the rehearsal counts all.
+
+    :raises ConditionBrokenError: there are some, and they are not to be repaired
+    """
+    found: list[Finding] = []
+    not_seen = []
+    with database.engine.connect() as connection, connection.begin():
+        for revision, direction in plan.steps:
+            if direction != UPGRADE:
+                continue
+            try:
+                with connection.begin_nested():
+                    found += find_broken(connection, revision.conditions, revision.id)
+            except ProgrammingError:
+                not_seen.append(revision.id)
+    if not repair:
+        insist(found)
+    for each in found:
+        table, rows = each.condition.table, each.rows
+        planned(
+            "rows",
+            f"move {rows} rows of {table} or more to the archive, for {each.condition.name}",
+            table=table,
+            rows=rows,
+        )
+    return Outlook(tuple(found), tuple(not_seen))
+
+
 def rehearse_on_copy(
     vault: Vault,
     plan: MigrationPlan,
@@ -85,12 +140,13 @@ def rehearse_on_copy(
     published: Callable[[Session], bytes],
     repair: bool,
     say: Callable[[str], None] = print,
-) -> Rehearsal | None:
+) -> Rehearsal | Outlook | None:
     """Restore the newest snapshot of a database beside it, and :func:`rehearse` there.
 
     Where there is no snapshot of the revision that the database has, one is taken first. The database itself is only read.
 
-    :returns: None where the plan is empty
+    :returns: None where the plan is empty; in a run that is only planned, what can be seen without a copy
+    :raises ConditionBrokenError, RehearsalError: see :func:`rehearse`
     """
     if not plan.steps:
         return None
@@ -98,6 +154,13 @@ def rehearse_on_copy(
     if snapshot is None or snapshot.revision != plan.current:
         say(f"there is no snapshot of revision {plan.current} yet: taking one")
         snapshot = take(vault, reason=f"rehearsal of {plan.target}")
+    if is_planning():
+        planned(
+            "scratch database",
+            f"rehearse it on a copy that is restored from a snapshot of revision {plan.current}, and drop that",
+            note=f"the snapshot {snapshot.id}",
+        )
+        return look_ahead(vault.database, plan, repair=repair)
     with scratch_database(vault.database, "migrate") as copy:
         restored = fill_database(snapshot, copy, jobs=vault.deployment.snapshots.jobs, say=say)
         return rehearse(

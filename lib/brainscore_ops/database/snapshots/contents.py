@@ -125,6 +125,12 @@ def read_contents(connection: Connection) -> Contents:
     )
 
 
+def count_contents(connection: Connection) -> Contents:
+    """What a database holds as :func:`read_contents` reads it, but rows alone: no checksums, no sequences, no objects."""
+    rows = count_rows(connection)
+    return Contents(_revision(connection, rows), {name: TableContent(count, "") for name, count in rows.items()})
+
+
 @contextmanager
 def one_moment(database: Database) -> Iterator[Connection]:
     """A connection that sees a database as it is now, whoever writes meanwhile, and that writes nothing.

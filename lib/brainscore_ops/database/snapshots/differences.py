@@ -11,11 +11,12 @@ from brainscore_ops.database.snapshots.contents import one_moment, read_contents
 from brainscore_ops.display import Shown, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy.engine import Connection
 
     from brainscore_ops.database.connection import Database
+    from brainscore_ops.database.snapshots.store import Snapshot
 
 NAMED = 5
 """So many of a table's rows are named, the last by key; all are counted."""
@@ -70,6 +71,48 @@ class Comparison(Shown):
         ]
         columns = ["table", "would be lost", "would be as before", "would come back", "lost rows (keys)"]
         return Table(title, [*rows, *schema], columns)
+
+
+@dataclass(frozen=True)
+class Forecast(Shown):
+    """A live database, and what a snapshot's manifest says of one that may take its place and is not restored yet."""
+
+    live: str
+    snapshot: str
+    revisions: tuple[str | None, str | None]
+    rows: Mapping[str, tuple[int | None, int | None]]
+    """Of each table that differs: how many now, and how many in the snapshot; None where it has no such table."""
+    checksums: Mapping[str, str]
+    """Of what each table holds now."""
+
+    lost = None
+    """How many rows would be lost: only the restored database can tell."""
+
+    def table(self) -> Table:
+        title = f"{self.live} now, and what {self.snapshot} holds by its manifest"
+        if not self.rows and self.revisions[0] == self.revisions[1]:
+            return Table(f"{title}: the same rows", [])
+        schema = [] if self.revisions[0] == self.revisions[1] else [("schema revision", *self.revisions)]
+        rows = [(name, *counts) for name, counts in self.rows.items()]
+        return Table(title, [*rows, *schema], ["table that differs", "rows now", "rows in the snapshot"])
+
+
+def forecast(live: Database, snapshot: Snapshot) -> Forecast:
+    """Compare what a database holds with a snapshot's manifest, by the number and the checksum of each table's rows."""
+    with one_moment(live) as connection:
+        contents = read_contents(connection)
+    ours, theirs = contents.tables, snapshot.contents.tables
+    differing = [name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
+    return Forecast(
+        live=live.secret.database,
+        snapshot=snapshot.id,
+        revisions=(contents.revision, snapshot.revision),
+        rows={
+            name: (ours[name].rows if name in ours else None, theirs[name].rows if name in theirs else None)
+            for name in differing
+        },
+        checksums={name: table.checksum for name, table in ours.items()},
+    )
 
 
 def compare_databases(live: Database, other: Database) -> Comparison:

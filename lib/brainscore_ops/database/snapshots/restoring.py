@@ -21,6 +21,7 @@ from brainscore_ops.database.snapshots.scratch import (
 from brainscore_ops.database.snapshots.store import Proof, Snapshot, reject, write_proof
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Fault, Problem, RefusedError, StepFailedError
+from brainscore_ops.planning import planned
 
 RESTORING, RESTORED = "brainscore_ops: restoring", "brainscore_ops: restored from"
 """What a restored database's comment starts with: only such a one is ever overwritten."""
@@ -53,6 +54,8 @@ class Restored(Shown):
     contents: Contents
     restore_seconds: float
     verify_seconds: float
+    is_there: bool = True
+    """Whether it was restored; in a plan it is to be, and ``contents`` are those of the manifest."""
 
     @property
     def name(self) -> str:
@@ -65,15 +68,17 @@ class Restored(Shown):
         return round(self.restore_seconds + self.verify_seconds, 3)
 
     def table(self) -> Table:
-        return Table(
-            f"{self.name}: restored from {self.snapshot.id}, and the same",
-            [
-                ("schema revision", self.contents.revision or "none"),
-                ("rows", f"{self.contents.rows:,} in {len(self.contents.tables)} tables"),
-                ("restored in", f"{self.restore_seconds:.1f} s"),
-                ("compared in", f"{self.verify_seconds:.1f} s"),
-            ],
-        )
+        contents = [
+            ("schema revision", self.contents.revision or "none"),
+            ("rows", f"{self.contents.rows:,} in {len(self.contents.tables)} tables"),
+        ]
+        if not self.is_there:
+            return Table(f"{self.name}: to be restored from {self.snapshot.id}", contents)
+        times = [
+            ("restored in", f"{self.restore_seconds:.1f} s"),
+            ("compared in", f"{self.verify_seconds:.1f} s"),
+        ]
+        return Table(f"{self.name}: restored from {self.snapshot.id}, and the same", [*contents, *times])
 
 
 def restore_snapshot(
@@ -99,9 +104,8 @@ def restore_snapshot(
     :raises RestoreDiffersError: where what came out is not what went in; the new database is dropped
     """
     snapshot.insist()
-    if into == server_database.secret.database:
-        raise DatabaseExistsError(f"expected the name of a new database, found that of the live one: {into}")
-    _make_room(server_database, into, replace=replace)
+    if _is_to_give_way(server_database, into, replace=replace):
+        drop_database(server_database, into)
     create_database(
         server_database,
         into,
@@ -119,6 +123,26 @@ def restore_snapshot(
         restored.close()
         drop_database(server_database, into)
         raise
+
+
+def plan_restore(snapshot: Snapshot, server_database: Database, *, into: str, replace: bool = False) -> Restored:
+    """Write down that a snapshot would be restored, in a run that is only planned; see :func:`restore_snapshot`.
+
+    :returns: what would be restored, which is not there
+    :raises SnapshotDamagedError, DatabaseExistsError: as the restore itself would
+    """
+    snapshot.insist()
+    if _is_to_give_way(server_database, into, replace=replace):
+        planned("database", f"drop {into}, which an earlier restore made", database=into)
+    planned(
+        "database",
+        f"restore the snapshot {snapshot.id} into the new database {into}, and compare it with the manifest",
+        note=f"{snapshot.contents.rows:,} rows in {len(snapshot.contents.tables)} tables",
+        database=into,
+        snapshot=snapshot.id,
+        dump=snapshot.dump_digest,
+    )
+    return Restored(snapshot, server_database.beside(into), snapshot.contents, 0.0, 0.0, is_there=False)
 
 
 def reuse_restored(snapshot: Snapshot, server_database: Database, name: str) -> Restored | None:
@@ -218,18 +242,24 @@ def _version(database: Database) -> str:
         return str(connection.scalar(text("SHOW server_version")))
 
 
-def _make_room(database: Database, name: str, *, replace: bool) -> None:
+def _is_to_give_way(database: Database, name: str, *, replace: bool) -> bool:
+    """Whether there is a database of that name, which may be dropped.
+
+    :raises DatabaseExistsError: there is one, and it may not
+    """
+    if name == database.secret.database:
+        raise DatabaseExistsError(f"expected the name of a new database, found that of the live one: {name}")
     with database.connection() as connection:
         exists = connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": name})
     if not exists:
-        return
+        return False
     if not replace or not (_remark_of(database, name) or "").startswith((RESTORING, RESTORED)):
         raise DatabaseExistsError(
             f"expected the name of a new database, found that there is one called {name}"
             + (", which no restore made" if replace else ""),
             remedy="Choose another name" + ("." if replace else ", or say that it is to be overwritten."),
         )
-    drop_database(database, name)
+    return True
 
 
 def _remark(database: Database, name: str, remark: str) -> None:

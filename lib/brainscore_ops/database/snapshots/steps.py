@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from brainscore_ops.database.connection import Database
+from brainscore_ops.database.planning import database_of
 from brainscore_ops.database.schema import current_revision, newest_revision
-from brainscore_ops.database.snapshots.differences import Comparison, compare_databases
+from brainscore_ops.database.snapshots.differences import Comparison, Forecast, compare_databases, forecast
 from brainscore_ops.database.snapshots.restoring import (
     Restored,
+    plan_restore,
     prove_snapshot,
     restore_snapshot,
     reuse_restored,
@@ -25,14 +26,17 @@ from brainscore_ops.database.snapshots.store import (
     list_snapshots,
     remove_snapshot,
 )
-from brainscore_ops.database.snapshots.swapping import LONGEST_NAME, Swapped, swap_databases
-from brainscore_ops.database.snapshots.taking import take_snapshot
+from brainscore_ops.database.snapshots.swapping import LONGEST_NAME, Swapped, plan_swap, swap_databases
+from brainscore_ops.database.snapshots.taking import plan_snapshot, take_snapshot
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Fault, RefusedError
+from brainscore_ops.planning import TO_BE_MADE, is_planning, planned
 from brainscore_ops.settings import Deployment, load_deployment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from brainscore_ops.database.connection import Database
 
 SNAPSHOT_LOCK = "snapshot"
 HALF_MADE_AGE = timedelta(days=1)
@@ -71,6 +75,7 @@ class Vault(Shown):
                     "kept",
                     f"all of {rule.keep_days} days, weekly for {rule.keep_weeks} weeks, monthly for {rule.keep_months} months",
                 ),
+                ("effects", "only planned" if is_planning() else ""),
             ],
         )
 
@@ -105,7 +110,7 @@ def open_vault(name: str) -> Vault:
     :raises DatabaseUnavailableError: where the database does not answer
     """
     deployment = load_deployment(name)
-    database = Database.of(deployment)
+    database = database_of(deployment)
     return Vault(deployment, database, SnapshotStore.of(deployment), current_revision(database))
 
 
@@ -122,7 +127,8 @@ def take(vault: Vault, *, reason: str, if_older_than_days: int = 0) -> Snapshot:
         if newest and if_older_than_days and (today - newest.taken_at.date()).days < if_older_than_days:
             print(f"nothing is due: {newest.id} is younger than {if_older_than_days} days")  # noqa: T201 - for the record
             return newest
-        return take_snapshot(vault.database, vault.store, deployment=vault.deployment.name, reason=reason)
+        make = plan_snapshot if is_planning() else take_snapshot
+        return make(vault.database, vault.store, deployment=vault.deployment.name, reason=reason)
 
 
 def prove(vault: Vault, snapshot: Snapshot) -> Snapshot:
@@ -130,20 +136,35 @@ def prove(vault: Vault, snapshot: Snapshot) -> Snapshot:
     with vault.database.lock(SNAPSHOT_LOCK):
         if snapshot.is_proven:
             return snapshot
+        if is_planning():
+            what = f"restore the snapshot {snapshot.id} into a scratch database, compare it, and drop that"
+            planned("proof", what, snapshot=snapshot.id)
+            return snapshot
         return prove_snapshot(snapshot, vault.database, jobs=vault.deployment.snapshots.jobs)
 
 
-def retain(vault: Vault, *, now: datetime | None = None) -> Retention:
-    """Apply the deployment's retention rule, and remove what killed runs left. Damaged snapshots are left to a person."""
+def retain(vault: Vault, *, proven: Snapshot | None = None, now: datetime | None = None) -> Retention:
+    """Apply the deployment's retention rule, and remove what killed runs left. Damaged snapshots are left to a person.
+
+    :param proven: what :func:`prove` gave; in a plan that is neither there nor proven, and counts as if it were
+    """
+    expected = proven if is_planning() else None
     moment, settings = now or datetime.now(UTC), vault.deployment.snapshots
     rule = Rule(weeks=settings.keep_weeks, months=settings.keep_months, days=settings.keep_days)
     with vault.database.lock(SNAPSHOT_LOCK):
         found = list_snapshots(vault.store, check=True)
-        good = [Dated(item.id, item.taken_at, item.is_proven) for item in found if item.is_good]
+        if expected is not None:
+            found = [expected, *(item for item in found if item.id != expected.id)]
+        good = [Dated(item.id, item.taken_at, item.is_proven or item is expected) for item in found if item.is_good]
         kept = rule.kept(good, moment)
         removed = [item for item in found if (item.id not in kept if item.is_good else _is_left_over(item, moment))]
         for snapshot in removed:
-            remove_snapshot(snapshot)
+            if is_planning():
+                why = snapshot.reason or "half made"
+                what = f"remove the snapshot {snapshot.id}, taken on {snapshot.taken_at:%Y-%m-%d} ({why})"
+                planned("file", what, snapshot=snapshot.id)
+            else:
+                remove_snapshot(snapshot)
     return Retention(tuple(item for item in found if item not in removed), tuple(removed))
 
 
@@ -177,16 +198,24 @@ def restore(vault: Vault, snapshot: Snapshot, *, into: str = "", overwrite: bool
     :raises DatabaseExistsError, SnapshotDamagedError, ProgramFailedError, RestoreDiffersError: see :func:`restore_snapshot`
     """
     live = vault.database.secret.database
-    name = into or f"{live[: LONGEST_NAME - 26]}_restored_{datetime.now(UTC):%Y%m%dt%H%M%S}"
+    moment = TO_BE_MADE if is_planning() else f"{datetime.now(UTC):%Y%m%dt%H%M%S}"
+    name = into or f"{live[: LONGEST_NAME - 26]}_restored_{moment}"
     if not overwrite and (restored := reuse_restored(snapshot, vault.database, name)):
         return restored
+    if is_planning():
+        return plan_restore(snapshot, vault.database, into=name, replace=overwrite)
     return restore_snapshot(
         snapshot, vault.database, into=name, replace=overwrite, jobs=vault.deployment.snapshots.jobs
     )
 
 
-def compare_with_live(vault: Vault, restored: Restored) -> Comparison:
-    """What would be lost and what would come back if the restored database were live."""
+def compare_with_live(vault: Vault, restored: Restored) -> Comparison | Forecast:
+    """What would be lost and what would come back if the restored database were live.
+
+    :returns: in a plan, where there is no restored database yet: as much as the manifest tells of that
+    """
+    if not restored.is_there:
+        return forecast(vault.database, restored.snapshot)
     return compare_databases(vault.database, restored.database)
 
 
@@ -203,6 +232,9 @@ def swap(vault: Vault, restored: Restored, *, wanted: bool) -> Swapped | None:
         return None
     before = take(vault, reason=f"before {restored.snapshot.id} was put in its place")
     prove(vault, before)
+    if is_planning():
+        plan_swap(vault.database, restored.name, forecast(vault.database, restored.snapshot))
+        return None
     restored.database.close()
     swapped = swap_databases(vault.database, restored.name)
     former = vault.database.beside(swapped.former)

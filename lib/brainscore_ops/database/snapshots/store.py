@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from brainscore_ops.database.snapshots.contents import Contents
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import Fault, StepFailedError, UsageError
+from brainscore_ops.planning import TO_BE_MADE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,6 +131,7 @@ class Snapshot(Shown):
         return {**_manifest_of(self), "folder": str(self.folder), "proof": proof, "problem": self.problem}
 
     def table(self) -> Table:
+        size = bytes_text(self.dump_bytes) if self.dump_digest else TO_BE_MADE
         return Table(
             f"Snapshot {self.id}",
             [
@@ -139,9 +141,9 @@ class Snapshot(Shown):
                 ("reason", self.reason),
                 ("schema revision", self.revision or "none"),
                 ("rows", f"{self.contents.rows:,} in {len(self.contents.tables)} tables"),
-                ("size", f"{bytes_text(self.dump_bytes)} (database: {bytes_text(self.database_bytes)})"),
+                ("size", f"{size} (database: {bytes_text(self.database_bytes)})"),
                 ("SHA-256", self.dump_digest),
-                ("took", f"{self.seconds:.1f} s"),
+                ("took", f"{self.seconds:.1f} s" if self.dump_digest else ""),
                 ("server", f"PostgreSQL {self.server} (dumped by {self.client})"),
                 (
                     "proven",

@@ -14,17 +14,22 @@ from brainscore_ops.database.connection import Database, DatabaseUnavailableErro
 from brainscore_ops.database.snapshots.scratch import literal, quoted
 from brainscore_ops.display import Shown, Table
 from brainscore_ops.errors import StepFailedError
+from brainscore_ops.planning import TO_BE_MADE, planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.engine import Connection
 
+    from brainscore_ops.database.snapshots.differences import Forecast
+
 MAINTENANCE = ("postgres", "template1")
 """The databases from which others are renamed: one cannot rename the one that one is in."""
 TRIES = 5
 LONGEST_NAME = 63
 IN_USE = "55006"
+BRAINSCORE_TABLES = "public.brainscore_"
+"""How the names of tables begin that nothing but submissions and scores changes; in others runs enter themselves."""
 _LISTS = {"search_path", "session_preload_libraries", "local_preload_libraries", "temp_tablespaces"}
 """Settings that are lists of names, quoted one by one where they are kept."""
 
@@ -54,6 +59,41 @@ class Swapped(Shown):
                 ("took", f"{self.seconds:.1f} s"),
             ],
         )
+
+
+def plan_swap(live: Database, restored: str, expected: Forecast) -> None:
+    """Write down that ``restored`` would take the place of the live database, in a run that is only planned.
+
+    Whatever is written into Brain-Score's own tables until then makes it another plan: it would be put aside.
+    """
+    name = live.secret.database
+    with live.connection() as connection:
+        others = connection.scalar(
+            text(
+                "SELECT count(*) FROM pg_stat_activity "
+                "WHERE datname = :name AND application_name <> current_setting('application_name')"
+            ),
+            {"name": name},
+        )
+    own = {table: rows for table, rows in expected.rows.items() if table.startswith(BRAINSCORE_TABLES)}
+    if own:
+        said = [
+            f"{table.removeprefix('public.')} ({_count(now)} now, {_count(then)} then)"
+            for table, (now, then) in own.items()
+        ]
+        planned("rows", f"what the snapshot holds takes the place of what differs now: {', '.join(said)}", tables=own)
+    former = f"{name[: LONGEST_NAME - 24]}_before_{TO_BE_MADE}"
+    planned(
+        "database",
+        f"rename {name} to {former}, and {restored} to {name}, in one transaction",
+        note=f"{others} connections would be closed",
+        live=name,
+        restored=restored,
+        contents={
+            table: checksum for table, checksum in expected.checksums.items() if table.startswith(BRAINSCORE_TABLES)
+        },
+    )
+    planned("row", f"enter the runs of {former} into {name}")
 
 
 def swap_databases(
@@ -104,6 +144,10 @@ def _maintenance(live: Database) -> Database:
         "a database cannot be renamed from within",
         remedy="Give the user the right to connect to one of them.",
     )
+
+
+def _count(rows: int | None) -> str:
+    return "no table" if rows is None else f"{rows:,}"
 
 
 def _close_connections(connection: Connection, name: str) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from brainscore_ops.database.programs import client_program, client_programs, client_version
-from brainscore_ops.database.snapshots.contents import one_moment, read_contents
+from brainscore_ops.database.snapshots.contents import count_contents, one_moment, read_contents
 from brainscore_ops.database.snapshots.store import (
     DUMP,
     Snapshot,
@@ -21,6 +21,7 @@ from brainscore_ops.database.snapshots.store import (
     write_manifest,
 )
 from brainscore_ops.errors import StepFailedError
+from brainscore_ops.planning import TO_BE_MADE, planned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,40 @@ def take_snapshot(
             raise
     say(f"dumped in {snapshot.seconds:.1f} s: {bytes_text(snapshot.dump_bytes)}")
     return snapshot
+
+
+def plan_snapshot(database: Database, store: SnapshotStore, *, deployment: str, reason: str) -> Snapshot:
+    """Write down that a snapshot would be taken, in a run that is only planned.
+
+    :returns: as much of it as is known before, without a dump
+    :raises ProgramsMissingError: where the server is newer than our programs
+    :raises DatabaseUnavailableError: where the database does not answer
+    """
+    moment = datetime.now(UTC)
+    with one_moment(database) as connection:
+        version_number = int(connection.scalar(text("SHOW server_version_num")))
+        client = client_version(client_programs(version_number // 10000))
+        facts = connection.execute(text(_FACTS)).mappings().one()
+        contents = count_contents(connection)
+    planned(
+        "snapshot",
+        f"dump the database {facts['database']}, which is at revision {contents.revision or 'none'}: {reason}",
+        note=f"{bytes_text(facts['database_bytes'])}, {contents.rows:,} rows in {len(contents.tables)} tables",
+        database=facts["database"],
+        revision=contents.revision,
+        reason=reason,
+        folder=str(store.folder),
+    )
+    return Snapshot(
+        id=TO_BE_MADE,
+        folder=store.folder / TO_BE_MADE,
+        taken_at=moment,
+        deployment=deployment,
+        reason=reason,
+        client=client,
+        contents=contents,
+        **facts,
+    )
 
 
 _FACTS = """

@@ -54,8 +54,7 @@ class DatabaseSource:
         """See :class:`~brainscore_ops.scores.sources.kinds.Source`."""
         if name not in self._read:
             names = _TOGETHER if name in _TOGETHER else (name,)
-            with explained_by_schema(self._database), self._database.session() as session:
-                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            with explained_by_schema(self._database), self._database.moment() as session:
                 for each in names:
                     self._read[each] = self._frame(session, each)
         return self._read[name]

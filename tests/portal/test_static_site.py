@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -12,6 +13,8 @@ import pytest
 from tests.scores.conftest import World, scores_database, world
 
 from brainscore_ops import scores
+from brainscore_ops.database.ops_tables import Run
+from brainscore_ops.database.record_chain import Head, append_links, read_head
 from brainscore_ops.portal import static_site
 from brainscore_ops.portal.static_site import NotASiteError, Published, write_site
 from brainscore_ops.scores.publication import published_revision
@@ -94,6 +97,25 @@ def test_the_same_scores_touch_nothing_and_others_replace_the_whole(filled: Worl
     assert {str(p.relative_to(former)): p.read_bytes() for p in former.rglob("*") if p.is_file()} == content, (
         "whoever reads the old site goes on reading it"
     )
+
+
+def test_it_holds_the_head_of_the_chain_of_records(filled: World, tmp_path: Path) -> None:
+    with filled.database.session() as session:
+        session.add(a_closed_run())
+        append_links(session, ["20261124T120000-toy-000001"])
+        head = read_head(session)
+    publish(filled, tmp_path / "site")
+    about = json.loads((tmp_path / "site" / "data" / "site.json").read_bytes())
+    assert about["records_head"] == str(head)
+    assert Head.parse(about["records_head"]) == head
+
+
+def a_closed_run() -> Run:
+    moment = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    return Run(
+        id="20261124T120000-toy-000001", deployment="test", runbook="toy", runbook_digest="0" * 64, code_version="1",
+        parameters={}, triggered_by="test", host="here", process=1, started_at=moment, ended_at=moment, state="succeeded",
+    )  # fmt: skip
 
 
 def test_what_fails_in_the_middle_leaves_the_old_site(

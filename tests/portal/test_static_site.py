@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlsplit
 
@@ -13,6 +14,8 @@ from tests.planned import effects_of
 from tests.scores.conftest import World, scores_database, world
 
 from brainscore_ops import scores
+from brainscore_ops.database.ops_tables import Run
+from brainscore_ops.database.record_chain import Head, append_links, read_head
 from brainscore_ops.planning import Effects
 from brainscore_ops.portal import static_site
 from brainscore_ops.portal.static_site import NotASiteError, Published, write_site
@@ -129,6 +132,25 @@ def test_a_site_is_planned_with_the_files_that_would_be_others(filled: World, tm
     assert third.digest != second.digest
     publish(filled, folder)
     assert plan().effects == ()
+
+
+def test_it_holds_the_head_of_the_chain_of_records(filled: World, tmp_path: Path) -> None:
+    with filled.database.session() as session:
+        session.add(a_closed_run())
+        append_links(session, ["20261124T120000-toy-000001"])
+        head = read_head(session)
+    publish(filled, tmp_path / "site")
+    about = json.loads((tmp_path / "site" / "data" / "site.json").read_bytes())
+    assert about["records_head"] == str(head)
+    assert Head.parse(about["records_head"]) == head
+
+
+def a_closed_run() -> Run:
+    moment = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    return Run(
+        id="20261124T120000-toy-000001", deployment="test", runbook="toy", runbook_digest="0" * 64, code_version="1",
+        parameters={}, triggered_by="test", host="here", process=1, started_at=moment, ended_at=moment, state="succeeded",
+    )  # fmt: skip
 
 
 def test_what_fails_in_the_middle_leaves_the_old_site(

@@ -124,7 +124,7 @@ def bench(tmp_path, monkeypatch, runs_postgres, toy_modules):
     write_secret(secrets, "test/forge", {"token": FORGE_TOKEN})
     database = made.database()
     with database.session() as session:
-        session.execute(text("TRUNCATE run"))
+        session.execute(text("TRUNCATE run, record_link"))
     database.close()
     return made
 

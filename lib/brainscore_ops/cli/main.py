@@ -20,6 +20,7 @@ from brainscore_ops.errors import OpsError, UsageError
 COMMANDS = {
     "accounts": ("accounts", "accounts"),
     "approve": ("plans", "approve"),
+    "audit": ("audit", "audit"),
     "cancel": ("opening", "cancel"),
     "catalog": ("library", "catalog"),
     "changes": ("library", "changes"),

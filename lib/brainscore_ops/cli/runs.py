@@ -66,14 +66,19 @@ def show(run: str, deployment: str, *, as_json: bool) -> None:
     """
     from brainscore_ops.database.connection import Database
     from brainscore_ops.database.schema import explained_by_schema
-    from brainscore_ops.runbooks.history import continued_by, find_run, show_run
+    from brainscore_ops.runbooks.history import continued_by, find_run, link_number, show_run
     from brainscore_ops.settings import load_deployment
 
     settings = load_deployment(deployment)
     database = Database.of(settings)
     with explained_by_schema(database):
         entry = find_run(database, run)
-        shown = show_run(entry, settings.outputs, continued_by=continued_by(database, entry))
+        shown = show_run(
+            entry,
+            settings.outputs,
+            continued_by=continued_by(database, entry),
+            link=link_number(database, entry),
+        )
     if as_json:
         print_json(shown.as_dict())
     else:
@@ -131,3 +136,5 @@ def _print_run(shown: ShownRun) -> None:
     for name, value in entry.summary.items():
         click.echo(f"  {name}: {value!r}")
     click.echo(f"\nrecord: {shown.record}" + (f"  ({shown.record_problem})" if shown.record_problem else ""))
+    if shown.link:
+        click.echo(f"sealed by link {shown.link} of the chain of records")

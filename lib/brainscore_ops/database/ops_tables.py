@@ -76,6 +76,38 @@ class Run(Base):
     """The run that this one goes on from. No foreign key: that one may be known from a file only, and later."""
 
 
+class RecordLink(Base):
+    """A link of the chain of records: what a run that ended was, sealed with the link before. Rows are added and never changed.
+
+    There is one for every run that was closed, and a further one where what was closed changed by rule: see :class:`LinkKind`.
+    """
+
+    __tablename__ = "record_link"
+    __table_args__ = (Index("record_link_run_id_number_idx", "run_id", "number"),)
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """From 1, without gaps."""
+    run_id: Mapped[str] = mapped_column(String(100))
+    """No foreign key: what removes a run must not take its link with it."""
+    kind: Mapped[Word]
+    """One of :class:`brainscore_ops.database.record_chain.LinkKind`."""
+    at: Mapped[Moment]
+    state: Mapped[Word | None]
+    """The run's; NULL where its removal was accepted."""
+    facts_digest: Mapped[Digest | None]
+    """Of the run's row, :func:`brainscore_ops.database.record_chain.facts_digest`; NULL where its removal was accepted."""
+    record_digest: Mapped[Digest | None]
+    """SHA-256 of the executed notebook; NULL where there is none."""
+    accepted_by: Mapped[Word | None]
+    """Who accepted what was found; NULL for what the system did itself."""
+    reason: Mapped[Prose | None]
+    """Why it was accepted."""
+    previous_digest: Mapped[Digest] = mapped_column(unique=True)
+    """Of the link before: no two links follow the same one."""
+    digest: Mapped[Digest] = mapped_column(unique=True)
+    """SHA-256 of all the above."""
+
+
 class SchemaChange(Base):
     """A revision that was applied to this database, or taken back. Alembic's own table knows only where it stands."""
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from brainscore_ops.database.record_chain import has_chain, read_head
 from brainscore_ops.database.snapshots.store import file_digest
 from brainscore_ops.database.viewer import PUBLIC
 from brainscore_ops.display import Shown, Table
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from brainscore_ops.database.connection import Database
+    from brainscore_ops.database.record_chain import Head
     from brainscore_ops.scores.leaderboard import Leaderboard
     from brainscore_ops.settings.deployment import LibrarySettings
 
@@ -96,7 +98,8 @@ def write_site(database: Database, folder: Path, *, library: LibrarySettings) ->
             for name, content in site_files(session, board, library=library):
                 _write(partial / name, content)
                 files += 1
-            for name, content in _data(database, board):
+            head = read_head(session) if has_chain(session) else None
+            for name, content in _data(database, board, head):
                 _write(partial / DATA / name, content)
                 files += 1
             partial.chmod(0o755)  # a web server of another user reads it
@@ -186,11 +189,13 @@ def site_files(
     yield f"{DATA}/leaderboard.json", board.json_parts()
 
 
-def _data(database: Database, board: Leaderboard) -> Iterator[tuple[str, bytes]]:
+def _data(database: Database, board: Leaderboard, head: Head | None) -> Iterator[tuple[str, bytes]]:
     for name, content in data_files(database, board.domain, PUBLIC):
         if name == SITE_FILE:
             made_at = datetime.now(UTC).isoformat(timespec="seconds")
             about = {**json.loads(content), "revision": board.revision, "made_at": made_at}
+            # Whoever has a copy of the site can prove that no record was taken back since: it stands outside of the database.
+            about["records_head"] = head and str(head)
             yield name, (json.dumps(about, ensure_ascii=False, indent=1) + "\n").encode()
         else:
             yield name, content

@@ -34,6 +34,7 @@ from brainscore_ops.runbooks.runs import (
     StepState,
     new_run_id,
     record_path,
+    submission_named_in,
 )
 from brainscore_ops.runbooks.scraps import read_scraps
 from brainscore_ops.runbooks.session import Bounds, Ending, StopRequest, execute_cells
@@ -122,7 +123,7 @@ class DrivenRun:
             process=os.getpid(),
             started_at=started,
             record_path=record_path(run_id, runbook.name, started),
-            submission_id=_submission(values),
+            submission_id=submission_named_in(values),
             kind=self.kind,
             continues=continues,
         )
@@ -244,7 +245,7 @@ class DrivenRun:
             failing_step=None if ending.cell is None else self._name_of(ending.cell),
             error=ending.error and self._redactor.clean(ending.error),
             summary=scraps,
-            submission_id=_submission(scraps) or self._entry.submission_id,
+            submission_id=submission_named_in(scraps) or self._entry.submission_id,
         )
         if ending.cell is not None:
             self._notebook.cells[ending.cell].metadata.papermill.update(status="failed", exception=True)
@@ -301,12 +302,6 @@ def step_name(cell: NotebookNode) -> str | None:
     """The step that a cell is; None for any other cell."""
     tags = cell.metadata.get("tags", [])
     return next((tag.removeprefix(STEP_TAG) for tag in tags if tag.startswith(STEP_TAG)), None)
-
-
-def _submission(values: dict[str, Any]) -> int | None:
-    """A parameter or scrap of that name says which submission a run is for."""
-    value = values.get("submission")
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def run_to_end(work: Coroutine[Any, Any, Ending]) -> Ending:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select
 
 from brainscore_ops.database.ops_tables import Run
+from brainscore_ops.database.record_chain import has_chain, link_of
 from brainscore_ops.display import Badge, Code, Shown, Table
 from brainscore_ops.errors import UsageError
 from brainscore_ops.runbooks.ledger import entry_of, mark_lost
@@ -49,6 +50,8 @@ class ShownRun(Shown):
     """What is wrong with the record; nothing where it is as its run left it."""
     continued_by: tuple[str, ...] = ()
     """The ids of the runs that went on from it, the oldest first."""
+    link: int | None = None
+    """The number of the newest link of the chain of records that seals it; None where that is not known."""
 
     def table(self) -> Table:
         entry, error = self.entry, self.entry.error or {}
@@ -69,6 +72,7 @@ class ShownRun(Shown):
                 ("last lines", last_lines),
                 ("code", Code(entry.code_version)),
                 ("record", self.record_problem or Code(str(self.record))),
+                ("sealed by", self.link and f"link {self.link} of the chain of records"),
             ],
         )
 
@@ -89,6 +93,7 @@ class ShownRun(Shown):
             "steps": [{"name": step.name, "state": str(step.state), "seconds": step.seconds} for step in self.steps],
             "record": self.record and str(self.record),
             "record_problem": self.record_problem,
+            "link": self.link,
             "continued_by": list(self.continued_by),
         }
 
@@ -164,18 +169,27 @@ def continued_by(database: Database, entry: RunEntry) -> tuple[str, ...]:
         return tuple(found)
 
 
-def show_run(entry: RunEntry, outputs: Path, *, continued_by: tuple[str, ...] = ()) -> ShownRun:
+def link_number(database: Database, entry: RunEntry) -> int | None:
+    """The number of the newest link of the chain of records that seals a run; None where there is none, or no chain."""
+    with database.session() as session:
+        return link_of(session, entry.id) if has_chain(session) else None
+
+
+def show_run(
+    entry: RunEntry, outputs: Path, *, continued_by: tuple[str, ...] = (), link: int | None = None
+) -> ShownRun:
     """A run with its steps, and whether its record is still what it left.
 
     :param outputs: the records of its deployment
     :param continued_by: :func:`continued_by`
+    :param link: :func:`link_number`
     """
     if entry.record_path is None:
-        return ShownRun(entry, None, [], "there is no record", continued_by)
+        return ShownRun(entry, None, [], "there is no record", continued_by, link)
     path = outputs / entry.record_path
     try:
         steps = read_record(path).steps
         read_record(path, expected_digest=entry.record_digest)
     except RecordChangedError as problem:
-        return ShownRun(entry, path, [], problem.message, continued_by)
-    return ShownRun(entry, path, steps, "", continued_by)
+        return ShownRun(entry, path, [], problem.message, continued_by, link)
+    return ShownRun(entry, path, steps, "", continued_by, link)

@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from brainscore_ops.errors import Fault, OpsError, StepFailedError
@@ -17,7 +18,7 @@ from brainscore_ops.runbooks.runs import RunEntry, RunKind
 from brainscore_ops.runbooks.states import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sqlalchemy.orm import Session
@@ -31,6 +32,8 @@ LONGEST_RUN = timedelta(days=8)
 """A run in a file whose machine does not answer for it is lost after this: clusters end jobs after a week."""
 HARVESTED_DAYS = 30
 """How far back a starting run looks for files of runs that the database does not know."""
+HARVESTED_AT_ONCE = 200
+"""How many of them are entered in one transaction."""
 
 
 class BadRunFileError(StepFailedError):
@@ -93,7 +96,7 @@ class DatabaseLedger:
         assert self._database is not None, "close follows open"  # noqa: S101
         path = file_of(entry, self._deployment.outputs)
         try:
-            self._database.transact(partial(_merge, entry))
+            self._database.transact(partial(_close, [entry]))
             with suppress(OSError):  # there is none, or no folder for it
                 path.unlink()
         except (OpsError, SQLAlchemyError) as error:
@@ -143,36 +146,26 @@ def harvest_run(database: Database, path: Path) -> bool:
     """
     if is_planning():
         return False  # its file would be gone, and what it said taken back
-    try:
-        entry = RunEntry.from_dict(json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        return False  # somebody else was quicker
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadRunFileError(f"expected the entry of a run in {path}: {error!r}", remedy="Move it away.") from error
-    if entry.state is RunState.RUNNING:
-        if _may_be_driven(entry):
-            return False
-        entry = _lost(entry)
-    from brainscore_ops.database.ops_tables import Run
-
-    with database.lock(lock_name(entry.id)), database.session() as session:
-        known = session.get(Run, entry.id)
-        news = known is None or known.state in (RunState.RUNNING, RunState.LOST)
-        if news:
-            _merge(entry, session)
-    path.unlink(missing_ok=True)
-    return news
+    entry = _ended(path)
+    return entry is not None and _harvest(database, {path: entry}) == 1
 
 
 def harvest_outputs(database: Database, outputs: Path) -> int:
-    """Enter every run that lies in a file among the records of the last days.
+    """Enter every run that lies in a file among the records of the last days, many at a time.
 
     :returns: how many the database did not know
     """
+    if is_planning():
+        return 0
     count = 0
-    for path in _recent_files(outputs):
-        with suppress(BadRunFileError):  # it stays where it is, and harm comes to no other run
-            count += harvest_run(database, path)
+    paths = _recent_files(outputs)
+    while some := list(islice(paths, HARVESTED_AT_ONCE)):
+        ended = {}
+        for path in some:
+            with suppress(BadRunFileError):  # it stays where it is, and harm comes to no other run
+                if (entry := _ended(path)) is not None:
+                    ended[path] = entry
+        count += _harvest(database, ended)
     return count
 
 
@@ -193,7 +186,7 @@ def mark_lost(database: Database) -> list[str]:
             row = session.get(Run, run_id) if held else None
             # It may have ended since we asked, or its lock went with a restart of the database.
             if row is not None and row.state == RunState.RUNNING and not _is_driven_here(entry_of(row)):
-                session.merge(_as_row(_lost(entry_of(row)), session))
+                _close([_lost(entry_of(row))], session)
                 lost.append(run_id)
     return lost
 
@@ -224,8 +217,58 @@ def _lost(entry: RunEntry) -> RunEntry:
     return replace(entry, state=RunState.LOST, ended_at=datetime.now(UTC), error=error.as_dict())
 
 
+def _ended(path: Path) -> RunEntry | None:
+    """The run of a file, as it ended; None where it still goes on, or the file is gone."""
+    try:
+        entry = RunEntry.from_dict(json.loads(path.read_bytes()))
+    except FileNotFoundError:
+        return None  # somebody else was quicker
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadRunFileError(f"expected the entry of a run in {path}: {error!r}", remedy="Move it away.") from error
+    if entry.state is not RunState.RUNNING:
+        return entry
+    return None if _may_be_driven(entry) else _lost(entry)
+
+
+def _harvest(database: Database, ended: Mapping[Path, RunEntry]) -> int:
+    """Enter the runs of files in one transaction, and remove the files.
+
+    :returns: how many the database did not know
+    """
+
+    def enter(session: Session) -> int:
+        from sqlalchemy import func, select
+
+        from brainscore_ops.database.connection import lock_number
+        from brainscore_ops.database.ops_tables import Run
+
+        # In one order, whoever harvests: two that do so at once wait for each other, and not both.
+        for number in sorted(lock_number(lock_name(entry.id)) for entry in ended.values()):
+            session.execute(select(func.pg_advisory_xact_lock(number)))
+        ids = [entry.id for entry in ended.values()]
+        known = {row.id: row.state for row in session.execute(select(Run.id, Run.state).where(Run.id.in_(ids)))}
+        unfinished = (None, RunState.RUNNING, RunState.LOST)
+        news = [entry for entry in ended.values() if known.get(entry.id) in unfinished]
+        _close(news, session)
+        return len(news)
+
+    count = database.transact(enter) if ended else 0
+    for path in ended:
+        path.unlink(missing_ok=True)
+    return count
+
+
 def _merge(entry: RunEntry, session: Session) -> None:
     session.merge(_as_row(entry, session))
+
+
+def _close(entries: Sequence[RunEntry], session: Session) -> None:
+    """Enter runs that have ended, and seal them into the chain of records: both or neither."""
+    from brainscore_ops.database.record_chain import append_links
+
+    for entry in entries:
+        _merge(entry, session)
+    append_links(session, [entry.id for entry in entries])
 
 
 def _may_be_driven(entry: RunEntry) -> bool:

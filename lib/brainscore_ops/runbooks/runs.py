@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from brainscore_ops.runbooks.states import RunState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -153,3 +154,9 @@ def new_run_id(runbook: str, started: datetime) -> str:
 def record_path(run_id: str, runbook: str, started: datetime) -> str:
     """Where a run's record is, relative to the outputs of its deployment."""
     return str(PurePosixPath(runbook, f"{started.astimezone(UTC):%Y-%m-%d}", f"{run_id}.ipynb"))
+
+
+def submission_named_in(values: Mapping[str, Any]) -> int | None:
+    """The submission that a run is for: a parameter or a scrap of that name says so."""
+    value = values.get("submission")
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

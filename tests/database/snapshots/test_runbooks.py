@@ -17,6 +17,7 @@ from brainscore_ops.cli.main import commands
 from brainscore_ops.database.schema import upgrade
 from brainscore_ops.database.snapshots import list_snapshots, steps
 from brainscore_ops.database.snapshots.store import write_manifest
+from brainscore_ops.runbooks.audit import chain_head, verify_chain
 from brainscore_ops.settings import Workspace, load_deployment
 
 ROOT = Path(__file__).parents[3]
@@ -51,8 +52,10 @@ def test_lost_rows_are_restored_beside_and_swapped_in_when_told(test_deployment,
     taken = test_deployment.run("snapshot")
     scored.run(LOSS)
     beside = succeeded(test_deployment.run("restore", into=f"{scored.name}_beside"))
-    assert (beside["rows_lost"], beside["swapped"], scored.scores()) == (1, False, 150)  # its own run
+    # Its own run, and the link that seals the one that took the snapshot.
+    assert (beside["rows_lost"], beside["swapped"], scored.scores()) == (2, False, 150)
     assert scored.scores(f"{scored.name}_beside") == 200
+    head = chain_head(scored.database)
     result = test_deployment.run("restore", into=f"{scored.name}_beside", swap=True)
     scraps = succeeded(result)
     assert (scraps["swapped"], scored.scores(), scored.scores(scraps["former"])) == (True, 200, 150)
@@ -63,6 +66,8 @@ def test_lost_rows_are_restored_beside_and_swapped_in_when_told(test_deployment,
     assert (before.is_proven, before.contents.tables["public.brainscore_score"].rows) == (True, 150)
     assert succeeded(test_deployment.run("snapshot", if_older_than_days=1))
     assert scored.ask("SELECT count(*) FROM run WHERE state = 'lost'") == 0
+    audit = verify_chain(scored.database, "test", load_deployment("test").outputs, heads=[head])
+    assert (audit.problems, audit.kinds) == ((), {"closed": 4}), "the chain went on where the former database's was"
 
 
 def test_where_the_restored_schema_has_no_runs_the_run_is_kept_in_a_file_until_it_has(test_deployment, scored):

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import MetaData, Table, inspect, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from brainscore_ops.database.record_chain import LOST, RUNNING, carry_links
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -18,8 +21,9 @@ RUNS, SUBMISSIONS = "run", "brainscore_submission"
 def carry_runs(former: Database, live: Database) -> int:
     """Enter the runs of a database that was live until now into the one that is.
 
-    A run that the restored one has as running is given the end that it had since. Where a run's submission is not there any more,
-    the run stands without it. Columns that only one of the two has are left out; a schema without runs has none to carry.
+    A run that the restored one has as running or lost is given the end that it had since. Where a run's submission is not there
+    any more, the run stands without it. Columns that only one of the two has are left out; a schema without runs has none to
+    carry. The chain of records goes on with them.
 
     :returns: how many runs the live one learned of
     """
@@ -33,12 +37,13 @@ def carry_runs(former: Database, live: Database) -> int:
         rows = [
             {**row, "submission_id": row["submission_id"] if row["submission_id"] in submissions else None}
             for row in source.execute(select(*(theirs.c[name] for name in names))).mappings()
-            if known.get(row["id"], "running") == "running"
+            if known.get(row["id"], RUNNING) in (RUNNING, LOST)
         ]
         if rows:
             entry = insert(ours)
             news = {name: entry.excluded[name] for name in names if name != "id"}
             target.execute(entry.on_conflict_do_update(index_elements=["id"], set_=news), rows)
+        carry_links(Session(source), Session(target), [row["id"] for row in rows])
         return sum(1 for row in rows if row["id"] not in known)
 
 

@@ -122,7 +122,7 @@ def _plan_site(database: Database, folder: Path, *, library: LibrarySettings) ->
         if _shows(folder, folder.parent / f".{folder.name}-{edition}"):
             return Published(folder / PAGE, board.revision, len(board.models), len(board.benchmarks), 0)
         made = {name: _digest(content) for name, content in site_files(session, board, library=library)}
-        made |= {f"{DATA}/{name}": _digest(content) for name, content in _data(database, board)}
+        made |= {f"{DATA}/{name}": _digest(content) for name, content in _data(database, board, None)}
     there = (
         {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} if folder.exists() else set()
     )

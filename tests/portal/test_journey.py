@@ -106,8 +106,7 @@ def test_from_signing_up_to_the_score_and_back_out(portal, page):
     assert done.returncode == 0, done.stdout + done.stderr
     page.get_by_text("Every score is in.").first.wait_for(timeout=20_000)  # the page finds out by itself
     shoot(page, "scored")
-    page.reload()  # it was told of the scores by the run that had yet to close its own record
-    page.get_by_role("link", name="Record").last.click()
+    page.get_by_role("listitem").filter(has_text="scores are in.").get_by_role("link", name="Record").click()
     page.locator("iframe").wait_for()
     expect(page.frame_locator("iframe").locator("body")).to_contain_text("Score")
     shoot(page, "record")

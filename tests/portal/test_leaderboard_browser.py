@@ -45,6 +45,22 @@ def test_a_telephone_shows_model_and_score_without_scrolling_the_page(world: Wor
     assert page.locator("tbody .model").first.bounding_box()["x"] < 30
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_is_filled_in_and_what_is_pressed_stands_in_one_line(
+    world: World, portal: Portal, page: Page, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/")
+    found = page.locator(".toolbar :is(select, button, .button)").evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect()).map(box => [box.top, box.height])"
+    )
+    assert len(found) == 4
+    assert found == [found[0]] * 4
+    for link in page.get_by_role("navigation", name="Site").get_by_role("link").all():
+        box = link.bounding_box()
+        assert 0 <= box["x"] < box["x"] + box["width"] <= width, "the way to every part of the site is in sight"
+
+
 def test_sorting_and_finding_need_no_new_page(world: World, portal: Portal, page: Page) -> None:
     page.goto("/")
     page.evaluate("window.kept = true")

@@ -10,7 +10,8 @@ from tests.portal.test_uploads import archive, number, send
 from tests.portal.visitors import PASSWORD, Portal, Visitor
 
 from brainscore_ops.database.brainscore_tables import Model
-from brainscore_ops.database.ops_tables import Run, SubmissionEvent, SubmissionLife
+from brainscore_ops.database.ops_tables import Run, SubmissionEvent, SubmissionLife, now
+from brainscore_ops.portal import submission_views
 from brainscore_ops.queue.jobs import jobs
 from brainscore_ops.runbooks.execution import run_runbook
 from brainscore_ops.submissions.life import IN_WORDS, State
@@ -64,6 +65,65 @@ def test_what_is_merged_already_is_to_be_mended_where_it_is(portal):
     text = member.get(f"/submissions/{submission}").text
     assert "Mend it there by a pull request" in text
     assert "Send a mended archive" not in text
+
+
+@pytest.fixture
+def scored(portal) -> Iterator[tuple[Visitor, int, str]]:
+    """A submission as a run leaves it that has said the last word, and has yet to close its record: owner, number, run."""
+    member = portal.member()
+    found, run = submitted(portal, member), f"score_plugins-of-{member.address}"
+    with portal.database.session() as session:
+        life = session.get_one(SubmissionLife, found)
+        life.state, said = State.SCORED, IN_WORDS[State.SCORED]
+        session.add(
+            SubmissionEvent(submission_id=found, key="scored:1", at=now(), state=life.state, message=said, run_id=run)
+        )
+        session.add(
+            Run(
+                id=run, deployment="local", runbook="score_plugins", runbook_digest="0" * 64, code_version="1",
+                parameters={}, triggered_by="test", host="here", process=1, started_at=now(), state="running",
+            )
+        )  # fmt: skip
+    yield member, found, run
+    with portal.database.session() as session:
+        session.delete(session.get_one(Run, run))
+
+
+def close(portal: Portal, run: str, submission: int) -> None:
+    """As the end of a run is entered, which knows by then which submission it was about."""
+    with portal.database.session() as session:
+        session.execute(
+            update(Run).where(Run.id == run).values(ended_at=now(), state="succeeded", submission_id=submission)
+        )
+
+
+def follows(visitor: Visitor, submission: int) -> bool:
+    """Whether the page goes on looking for news."""
+    return 'data-settled="no"' in visitor.get(f"/submissions/{submission}").text
+
+
+def test_the_page_that_is_open_shows_the_record_of_the_run_that_said_the_last_word(portal, scored, page):
+    member, found, run = scored
+    sign_in(page, member.address)
+    page.goto(f"/submissions/{found}")
+    assert page.get_by_role("link", name="Record").count() == 0
+    close(portal, run, found)
+    page.get_by_role("link", name="Record").wait_for()  # nobody loads the page again
+    assert page.locator("#submission").get_attribute("data-settled") == "yes"
+
+
+def test_the_page_waits_for_a_record_that_its_reader_may_see_until_it_is_there_and_not_for_ever(portal, scored):
+    member, found, run = scored
+    assert follows(member, found)
+    assert not follows(portal.visitor(), found), "to strangers it is final: they see no record"
+    with portal.database.session() as session:
+        mine = SubmissionEvent.submission_id == found
+        session.execute(update(SubmissionEvent).where(mine).values(at=now() - submission_views.RECORDED_WITHIN))
+    assert not follows(member, found), "a run whose process is gone closes no record"
+    with portal.database.session() as session:
+        session.execute(update(SubmissionEvent).where(mine).values(at=now()))
+    close(portal, run, found)
+    assert not follows(member, found)
 
 
 def test_what_was_sent_can_be_had_again_by_its_owner_and_staff_alone(portal):
@@ -241,7 +301,7 @@ def test_no_page_keeps_people_from_using_it(portal, page, barriers, record, sche
         if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
             found[path].append(f"it is {wide} pixels wide")
 
-    for path in ("/sign-in", "/sign-up", "/reset", "/no-such-page"):
+    for path in ("/sign-in", "/sign-up", "/reset", "/account/address", "/no-such-page"):
         visit(path)
     staff = portal.member(is_superuser=True)
     mine = submitted(portal, staff)

@@ -91,7 +91,7 @@ class ApiMixin(PortalHandler):
 
         :raises BadRequestError: it is none
         """
-        given = self.asked(name) or str(default)
+        given = self.asked(name, str(default))
         if not (given.isascii() and given.isdigit() and len(given) < 10 and 1 <= int(given) <= most):
             raise _bad(name, f"expected a whole number from 1 to {most}, found {given[:50]!r}")
         return int(given)

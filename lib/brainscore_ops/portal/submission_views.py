@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
 from brainscore_ops.database.brainscore_tables import Submission
-from brainscore_ops.database.ops_tables import PRIVATE, Run, SubmissionLife
+from brainscore_ops.database.ops_tables import PRIVATE, Run, SubmissionLife, now
 from brainscore_ops.portal.errors import PageNotFoundError
 from brainscore_ops.portal.submitting import can_publish, can_try_again, models_of
 from brainscore_ops.scoring.attempt_rows import Standing, standings
@@ -62,6 +63,9 @@ OF_WHAT_IS_MERGED = (
 OF_WHAT_IS_MERGED_IN_PRIVATE = "This is about what was submitted. Mend it, and send it again under another name."
 """Names that are in the library cannot be sent in again."""
 
+RECORDED_WITHIN = timedelta(minutes=15)
+"""A run closes its record after the last event that it caused. For so long that is waited for; then its process is gone."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -100,6 +104,8 @@ class View:
     next: str
     """What happens next; empty where nothing does."""
     is_final: bool
+    is_settled: bool
+    """Whether it is final, and no record is on its way that the viewer could open: nothing here changes by itself."""
     reason: str
     fault: str
     plugins: tuple[str, ...]
@@ -176,11 +182,13 @@ def look(database: Database, viewer: Viewer, deployment: Deployment, number: int
         is_private = life.private and state != State.PUBLISHED
         runs = session.scalars(select(Run).where(Run.submission_id == number).order_by(Run.started_at)).all()
         known_runs = {run.id for run in runs}
+        is_final = state not in NEXT_RUNBOOK and state not in (State.RECEIVED, State.HELD, State.PUBLISHING)
         return View(
             line=line_of(life),
             submitter=life.submitter,
             next=NEXT_IN_WORDS.get(state, ""),
-            is_final=state not in NEXT_RUNBOOK and state not in (State.RECEIVED, State.HELD, State.PUBLISHING),
+            is_final=is_final,
+            is_settled=is_final and not (theirs and _is_recording(session, life)),
             reason=life.reason or "",
             fault=_whose_fault(life.fault, state, is_private=is_private),
             plugins=tuple(f"{kind}/{name}" for kind, names in life.plugins.items() for name in names),
@@ -217,6 +225,17 @@ def _whose_fault(fault: str | None, state: State, *, is_private: bool) -> str:
     if fault == "submission" and state in SCORING_DONE:
         return OF_WHAT_IS_MERGED_IN_PRIVATE if is_private else OF_WHAT_IS_MERGED
     return WHOSE_FAULT.get(fault or "", "")
+
+
+def _is_recording(session: Session, life: SubmissionLife) -> bool:
+    """Whether a run that caused an event has yet to close its record.
+
+    Which submission a run is about it often finds out itself, and the table of runs when it has ended.
+    """
+    since = now() - RECORDED_WITHIN
+    causes = {event.run_id for event in life.events if event.run_id and event.at > since}
+    ended = session.scalars(select(Run.id).where(Run.id.in_(causes), Run.ended_at.is_not(None))).all() if causes else ()
+    return len(causes) > len(ended)
 
 
 def _kind_of_event(event: Any) -> str:

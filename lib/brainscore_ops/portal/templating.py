@@ -54,7 +54,14 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "count": count, "breakable": breakable, "moment": moment, "scale": scale}
+    environment.filters |= {
+        "number": number,
+        "count": count,
+        "breakable": breakable,
+        "moment": moment,
+        "scale": scale,
+        "with_code": with_code,
+    }
     return environment
 
 
@@ -74,6 +81,12 @@ def count(value: int) -> str:
 def breakable(identifier: str) -> Markup:
     """An identifier that a browser may break between its parts."""
     return Markup("<wbr>").join(escape(part) for part in parts(identifier))
+
+
+def with_code(text: str) -> Markup:
+    """A text in which what stands between `backticks` is code."""
+    pieces = enumerate(text.split("`"))
+    return Markup("").join(Markup("<code>{}</code>").format(piece) if at % 2 else piece for at, piece in pieces)
 
 
 def scale(value: float, error: float | None = None) -> str:

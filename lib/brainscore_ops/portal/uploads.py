@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from brainscore_ops.portal.errors import BadRequestError, TooLargeError
@@ -56,19 +56,22 @@ class Upload:
         if kind != b"multipart/form-data" or not options.get(b"boundary"):
             self.failure = BadRequestError("expected a form with a file (multipart/form-data)")
             return
-        self._parser = MultipartParser(
-            options[b"boundary"],
-            {
-                "on_part_begin": self._begin_part,
-                "on_header_field": lambda data, start, end: self._header_name.extend(data[start:end]),
-                "on_header_value": lambda data, start, end: self._header_value.extend(data[start:end]),
-                "on_header_end": self._end_header,
-                "on_headers_finished": self._begin_data,
-                "on_part_data": self._take_data,
-                "on_part_end": self._end_part,
-                "on_end": self._end,
-            },
-        )
+        try:
+            self._parser = MultipartParser(
+                options[b"boundary"],
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_field": lambda data, start, end: self._header_name.extend(data[start:end]),
+                    "on_header_value": lambda data, start, end: self._header_value.extend(data[start:end]),
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._begin_data,
+                    "on_part_data": self._take_data,
+                    "on_part_end": self._end_part,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as error:  # the boundary is longer than any is
+            self.failure = BadRequestError(f"expected a form with a file (multipart/form-data): {error}")
 
     def take(self, chunk: bytes) -> None:
         """The next piece of the body."""
@@ -76,7 +79,7 @@ class Upload:
             return
         try:
             self._parser.write(chunk)
-        except MultipartParseError:
+        except FormParserError:
             self._fail(BadRequestError("expected a form with a file, found something else in its place"))
         except (TooLargeError, BadRequestError) as failure:
             self._fail(failure)

@@ -60,8 +60,8 @@ class AccountTicket(Base):
     email: Mapped[str] = mapped_column(String(320), index=True)
     """Where it was mailed to; of ``address``, the address that the account is to have."""
     user_id: Mapped[int | None]
-    """Whose account gets another address; NULL where the address says whose account it is. No foreign key: it is compared with who
-    is signed in."""
+    """Whose account gets another address; NULL where the address says whose account it is. No foreign key: it is compared with
+    who is signed in."""
     name: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment] = mapped_column(index=True)

@@ -402,7 +402,7 @@ MUTATIONS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mutation=MUTATIONS, number=st.integers(1, 5))
 def test_any_single_change_is_found(chain, mutation, number):
     """Of a column of a run or a link, of a byte of a record, or the removal of one of them."""

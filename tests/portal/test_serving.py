@@ -43,3 +43,12 @@ def test_it_ends_at_once_when_it_is_told_to(portal):
     rest = process.stderr.read()
     assert process.wait(15) == 0, rest
     assert "Traceback" not in rest
+
+
+@pytest.mark.parametrize("given", [("--host", "nowhere.invalid"), ("--port", "99999")])
+def test_where_nothing_can_listen_is_told_before_anything_starts(portal, given):
+    done = subprocess.run(
+        [COMMAND, "serve", *given], env=portal.environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert given[1] in done.stderr

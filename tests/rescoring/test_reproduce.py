@@ -46,5 +46,6 @@ def test_what_differs_is_told_and_the_exit_code_says_so(lab):
 
 
 def test_an_unknown_score_is_a_usage_error(lab):
+    assert lab.command("reproduce", "999999", "--tolerance", "-1").returncode == 2
     ran = lab.command("reproduce", "999999", "--json")
     assert (ran.returncode, json.loads(ran.stdout)["error"]["code"]) == (2, "unknown-score")

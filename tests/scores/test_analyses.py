@@ -193,9 +193,11 @@ def test_a_canary_that_was_scored_once_is_drawn_on_its_day(data: ScoreData) -> N
     assert figure.svg.startswith("<svg")
 
 
-def test_a_column_that_is_not_there_is_answered_with_those_that_come_close(data: ScoreData) -> None:
+def test_a_column_or_state_that_is_not_there_is_answered_with_those_that_come_close(data: ScoreData) -> None:
     with pytest.raises(UnknownNamesError, match="Did you mean value"):
         data.matrix("valu")
+    with pytest.raises(UnknownNamesError, match="Did you mean scored"):
+        data.table(state="scord")
 
 
 def test_names_of_points_on_the_right_stand_to_their_left() -> None:

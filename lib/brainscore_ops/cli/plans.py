@@ -123,7 +123,13 @@ def approve(digest: str | None, by: str, hours: int, deployment: str, *, as_json
 
 @click.command()
 @click.argument("score")
-@click.option("--tolerance", type=float, default=1e-9, show_default=True, help="The greatest relative difference.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    default=1e-9,
+    show_default=True,
+    help="The greatest relative difference.",
+)
 @deployment_option
 @json_option
 def reproduce(score: str, tolerance: float, deployment: str, *, as_json: bool) -> None:

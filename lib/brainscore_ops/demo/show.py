@@ -42,12 +42,13 @@ def show_demo(deployment: Deployment, *, only: Collection[str] = (), keep: bool 
     if not console.is_terminal:
         console.width = max(console.width, PLAIN_WIDTH)
     began = time.monotonic()
+    with console.status("building the archives …"):  # first: a name that there is not starts and stops nothing
+        jobs = journey.build_submissions(deployment, only)
     with nullcontext() if keep else services.stopped_at_the_end(deployment):
         with console.status("starting PostgreSQL, the forge and the mailbox …"):
             services.up(deployment)
-        with console.status("putting the example library into the forge, building the archives …"):
+        with console.status("putting the example library into the forge …"):
             commit = journey.seed_library(deployment)
-            jobs = journey.build_submissions(deployment, only)
         names = [journey.LIBRARY_JOB, *(job.name for job in jobs), journey.PUBLISH_JOB]
         with Display(names, console) as display:
             outcomes = journey.drive(deployment, jobs, commit, display.tell)

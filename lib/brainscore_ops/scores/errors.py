@@ -18,7 +18,7 @@ class UnknownSourceError(UsageError):
 
 
 class UnknownNamesError(UsageError):
-    """There is no model, benchmark or column of a name that was asked for."""
+    """There is no model, benchmark, column or state of a name that was asked for."""
 
     code = "unknown-names"
 
@@ -51,7 +51,7 @@ class BadPublishedDataError(StepFailedError):
 def insist_on_names(kind: str, names: Iterable[str], known: Collection[str]) -> None:
     """All names are known.
 
-    :param kind: ``model``, ``benchmark`` or ``column``, for the message
+    :param kind: ``model``, ``benchmark``, ``column`` or ``state``, for the message
     :raises UnknownNamesError: every name that is not, with those that come close
     """
     problems = []
@@ -64,7 +64,7 @@ def insist_on_names(kind: str, names: Iterable[str], known: Collection[str]) -> 
         raise UnknownNamesError(
             f"expected names of {kind}s among the {len(known)} that there are",
             problems=problems,
-            remedy="brainscore_ops.scores.SCHEMAS tells what each holds."
-            if kind == "column"
-            else f"`brainscore_ops.scores.connect(…).{kind}s()` lists them.",
+            remedy=f"`brainscore_ops.scores.connect(…).{kind}s()` lists them."
+            if kind in ("model", "benchmark")
+            else '`print(brainscore_ops.scores.SCHEMAS["table"])` tells what there is.',
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from brainscore_ops.display import Table
 from brainscore_ops.scores.benchmark_tree import RULE, leaves, tree_means, tree_of, walk
-from brainscore_ops.scores.columns import SCORES
+from brainscore_ops.scores.columns import FAILED, SCORED, SCORES
 from brainscore_ops.scores.errors import NoScoresError, UnknownSourceError, insist_on_names
 from brainscore_ops.scores.sources.published import Folder, PublishedSource, Website, published_files
 from brainscore_ops.settings.workspace import NoWorkspaceError, find_workspace
@@ -90,6 +90,7 @@ class ScoreData:
         :param state: only ``scored`` or only ``failed``
         :raises UnknownNamesError: with the names that come close
         """
+        insist_on_names("state", [] if state is None else [state], {SCORED, FAILED})
         found = self._filtered("table", models=models, benchmarks=benchmarks, under=under, since=since)
         if version == "newest":
             newest = self.benchmarks().set_index("benchmark")["version"]

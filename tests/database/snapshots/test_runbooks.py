@@ -94,6 +94,11 @@ def test_a_guarded_deployment_is_swapped_only_with_its_name(deploy, scored, aske
     assert (result.exit_code, result.failing_step, result.error["code"]) == (3, "open", "confirmation-needed")
 
 
+def test_whoever_types_another_deployments_name_meant_another_one(test_deployment):
+    result = test_deployment.run("restore", swap=True, confirm="prod")
+    assert (result.exit_code, result.failing_step, result.error["code"]) == (3, "open", "confirmation-needed")
+
+
 @pytest.mark.parametrize(("name", "guarded"), [("local", False), ("test", False), ("dev", True), ("prod", True)])
 def test_the_deployments_that_others_rely_on_are_guarded(name, guarded):
     assert steps.is_guarded(load_deployment(name, Workspace(ROOT, ROOT, ROOT))) is guarded

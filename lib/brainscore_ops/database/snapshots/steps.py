@@ -176,10 +176,10 @@ def choose(vault: Vault, given: str = "") -> Snapshot:
 def insist_on_confirmation(vault: Vault, *, confirm: str, swap: bool, overwrite: bool) -> None:
     """Go on only if what is live, or was restored before, may be replaced.
 
-    :raises ConfirmationNeededError: unless the deployment's name was typed, where it is guarded
+    :raises ConfirmationNeededError: unless the deployment's name was typed, where it is guarded; wherever another one was typed
     """
     name = vault.deployment.name
-    if (swap or overwrite) and is_guarded(vault.deployment) and confirm != name:
+    if (swap or overwrite) and confirm != name and (confirm or is_guarded(vault.deployment)):
         raise ConfirmationNeededError(
             f"expected the name of the deployment, {name}, in the parameter confirm, found {confirm!r}: "
             f"{'its live database' if swap else 'a database on its server'} would be replaced",

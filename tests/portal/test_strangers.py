@@ -34,6 +34,8 @@ from brainscore_ops.queue.jobs import jobs
 from brainscore_ops.submissions import merging, plugin_tests
 from brainscore_ops.submissions.context import Context
 
+pytestmark = pytest.mark.timeout(900)  # what is searched comes of several runbooks, on machines with other things to do
+
 MARKER, NOBODYS = f"hidden{secrets.token_hex(8)}", f"nobody{secrets.token_hex(8)}"
 MOST_PARTS = ("scores.parquet", "history.parquet", "runs.parquet", "canaries.parquet", "scores.csv", "cancel", "record")
 

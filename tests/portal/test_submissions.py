@@ -289,7 +289,7 @@ def test_no_page_keeps_people_from_using_it(portal, page, barriers, record, sche
         if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
             found[path].append(f"it is {wide} pixels wide")
 
-    for path in ("/sign-in", "/sign-up", "/reset", "/no-such-page"):
+    for path in ("/sign-in", "/sign-up", "/reset", "/account/address", "/no-such-page"):
         visit(path)
     staff = portal.member(is_superuser=True)
     mine = submitted(portal, staff)

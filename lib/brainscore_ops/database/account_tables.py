@@ -56,8 +56,12 @@ class AccountTicket(Base):
     digest: Mapped[Digest] = mapped_column(primary_key=True)
     """SHA-256 of what the link holds."""
     purpose: Mapped[Word]
-    """``sign-up`` or ``reset``."""
+    """``sign-up``, ``reset`` or ``address``."""
     email: Mapped[str] = mapped_column(String(320), index=True)
+    """Where it was mailed to; of ``address``, the address that the account is to have."""
+    user_id: Mapped[int | None]
+    """Whose account gets another address; NULL where the address says whose account it is.
+    No foreign key: it is compared with who is signed in."""
     name: Mapped[str] = mapped_column(String(200))
     created_at: Mapped[Moment]
     expires_at: Mapped[Moment] = mapped_column(index=True)

@@ -144,12 +144,25 @@ class AccountMail(Mail):
     template = "account"
 
     submission_name: str = "your account"
-    kind: Literal["sign-up", "known", "reset", "unknown", "changed"]
+    kind: Literal[
+        "sign-up",
+        "known",
+        "reset",
+        "unknown",
+        "changed",
+        "address",
+        "address-taken",
+        "address-asked",
+        "address-changed",
+    ]
     """A link to finish signing up with; there is an account already; a link to choose a new password with; there is no account;
-    the password was changed."""
+    the password was changed. A link to confirm an account's new address with; that address is another account's already; an
+    account is to have a new address; it has one."""
     link_url: str
     hours: int = 0
     """For how long the link is good."""
+    address: str = ""
+    """The account's new one, in a mail to the one before."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
-"""Accounts: signing up, signing in, and choosing a password by a link that was mailed.
+"""Accounts: signing up, signing in, and choosing a password, or changing the address, by a link that was mailed.
 
-Nobody learns from an answer, or from how long it takes, whether there is an account for an address: signing up and asking for a
-new password always answer that a mail is on its way, and the mail tells its reader, who has the address, what is the case.
+Nobody learns from an answer, or from how long it takes, whether there is an account for an address: signing up, asking for a new
+password and changing the address always answer that a mail is on its way, and the mail tells its reader, who has the address,
+what is the case.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from brainscore_ops.database.account_tables import Account, AccountTicket
 from brainscore_ops.database.brainscore_tables import User
@@ -20,7 +21,7 @@ from brainscore_ops.notify.contexts import AccountMail
 from brainscore_ops.notify.errors import BadRecipientError
 from brainscore_ops.notify.messages import mail_address, queue_message
 from brainscore_ops.portal import rate_limits
-from brainscore_ops.portal.errors import BadFormError, SignInError, StaleLinkError
+from brainscore_ops.portal.errors import BadFormError, NotAllowedError, SignInError, StaleLinkError
 from brainscore_ops.portal.keys import digest_of, new_key
 from brainscore_ops.portal.passwords import (
     hash_password,
@@ -30,7 +31,9 @@ from brainscore_ops.portal.passwords import (
     verify_password,
 )
 from brainscore_ops.portal.sessions import end_sessions
-from brainscore_ops.submissions.accounts import find_or_create_user
+from brainscore_ops.queue.jobs import JobState, jobs
+from brainscore_ops.submissions.accounts import change_address, find_or_create_user
+from brainscore_ops.submissions.intake import readdress
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -38,8 +41,9 @@ if TYPE_CHECKING:
     from brainscore_ops.database.connection import Database
     from brainscore_ops.settings import Deployment
 
-SIGN_UP, RESET = "sign-up", "reset"
-_GOOD_FOR = {SIGN_UP: timedelta(hours=24), RESET: timedelta(hours=1)}
+SIGN_UP, RESET, ADDRESS = "sign-up", "reset", "address"
+_GOOD_FOR = {SIGN_UP: timedelta(hours=24), RESET: timedelta(hours=1), ADDRESS: timedelta(hours=24)}
+_PAGE = {SIGN_UP: "choose-password", RESET: "choose-password", ADDRESS: "account/address"}
 _NO_PASSWORD = "!"  # noqa: S105 - Django's mark of a password that nothing fits
 LONGEST_NAME = 200
 
@@ -59,6 +63,8 @@ class Ticket:
     purpose: str
     email: str
     name: str
+    user_id: int | None
+    """Of :data:`ADDRESS`, whose account it is about."""
 
 
 def ask_to_sign_up(database: Database, door: Door, *, email: str, name: str, address: str) -> None:
@@ -103,17 +109,89 @@ def ask_for_reset(database: Database, door: Door, *, email: str, address: str) -
             _mail(session, door, email, kind="unknown", link=f"{door.url}/sign-up")
 
 
-def look_at_ticket(session: Session, key: str) -> Ticket:
+def ask_for_address(database: Database, door: Door, user_id: int, *, current: str, email: str, address: str) -> None:
+    """Mail a link to confirm an account's new address with; or, where that is another account's, that it is. Nothing is changed
+    yet, and what the account's present address is told is the same.
+
+    :param current: the account's password
+    :param address: where the visitor is, for the limits
+    :raises BadFormError: with everything that is wrong
+    :raises TooManyRequestsError: after too many
+    """
+    with database.session() as session:
+        rate_limits.count(session, rate_limits.ADDRESS_CHANGES, str(user_id))
+    with database.session() as session:
+        user, account = session.get_one(User, user_id), session.get(Account, user_id)
+        present, stored, name = user.email or "", user.password, account.name if account else ""
+    problems = _problems_of_address(email, "new_email")
+    if email.strip().casefold() == present.casefold():
+        problems = [Problem("same-address", "This is your address already.", "new_email")]
+    if not verify_password(current, stored):
+        problems.append(Problem("wrong-password", "This is not your present password.", "address_password"))
+    if problems:
+        raise BadFormError(problems)
+    email = mail_address(email.strip())
+    _count_mail(database, email, address)
+    with database.session() as session:
+        other = find_user(session, email)
+        if other is None:
+            _mail_ticket(session, door, ADDRESS, email, name, user_id=user_id)
+        else:
+            _mail(session, door, email, kind="address-taken", link=f"{door.url}/sign-in")
+        if present:
+            _mail(session, door, present, kind="address-asked", link=f"{door.url}/reset", name=name, new=email)
+
+
+def confirm_address(session: Session, door: Door, user_id: int, key: str) -> None:
+    """Use a mailed link: its reader, who is signed in to the account, has the address, and the account gets it.
+
+    Everybody who was signed in to it is signed out, and links that were mailed before are of no use any more.
+
+    :raises StaleLinkError: where the link is of no use (any more), or for another account
+    :raises NotAllowedError: while an archive is taken in that came from the present address
+    """
+    ticket = look_at_address(session, key, user_id)
+    user = session.get_one(User, user_id)
+    before = user.email or ""
+    _require_nothing_arriving(session, door.deployment, before)
+    _use_ticket(session, key)
+    if not change_address(session, user, ticket.email):
+        raise StaleLinkError("Another account has got this address meanwhile.", remedy="Sign in to that one.")
+    readdress(session, user_id, ticket.email)
+    account = session.get(Account, user_id)
+    if account is not None:
+        account.verified_at = now()
+    _drop_tickets(session, key, user_id, before, ticket.email)
+    end_sessions(session, user_id)
+    if before:
+        name = account.name if account else ""
+        _mail(session, door, before, kind="address-changed", link=door.url, name=name, new=ticket.email)
+
+
+def look_at_address(session: Session, key: str, user_id: int) -> Ticket:
+    """What a mailed link makes of somebody's address. Looking does not use it.
+
+    :raises StaleLinkError: where the link is of no use (any more), or for another account
+    """
+    ticket = look_at_ticket(session, key, ADDRESS)
+    if ticket.user_id != user_id:
+        raise StaleLinkError("This link is for another account.", remedy="Sign in to that one, then follow it again.")
+    return ticket
+
+
+def look_at_ticket(session: Session, key: str, *purposes: str) -> Ticket:
     """What a mailed link is for. Looking does not use it: mail programs look at links before their readers do.
+
+    :param purposes: what it may be for
 
     :raises StaleLinkError: where it was used, is too old, or none of ours
     """
     found = session.get(AccountTicket, digest_of(key))
-    if found is None or found.used_at is not None or found.expires_at <= now():
+    if found is None or found.purpose not in purposes or found.used_at is not None or found.expires_at <= now():
         raise StaleLinkError(
             "This link was used before, or is too old.", remedy="Ask for another one; only the newest is good."
         )
-    return Ticket(found.purpose, found.email, found.name)
+    return Ticket(found.purpose, found.email, found.name, found.user_id)
 
 
 def choose_password(session: Session, door: Door, key: str, *, name: str, password: str) -> User:
@@ -125,25 +203,16 @@ def choose_password(session: Session, door: Door, key: str, *, name: str, passwo
     :raises StaleLinkError: where the link is of no use (any more)
     :raises BadFormError: where the password is too weak
     """
-    ticket = look_at_ticket(session, key)
+    ticket = look_at_ticket(session, key, SIGN_UP, RESET)
     name = one_line(name)[:LONGEST_NAME] or ticket.name
     if problems := problems_of_password(password, email=ticket.email, name=name):
         raise BadFormError(problems)
     moment = now()
-    used = session.scalar(
-        update(AccountTicket)
-        .where(AccountTicket.digest == digest_of(key), AccountTicket.used_at.is_(None))
-        .values(used_at=moment)
-        .returning(AccountTicket.digest)
-    )
-    if used is None:  # another request was quicker
-        raise StaleLinkError("This link was used before.", remedy="Sign in with the password that was chosen then.")
-    session.execute(
-        delete(AccountTicket).where(AccountTicket.email == ticket.email, AccountTicket.digest != digest_of(key))
-    )
+    _use_ticket(session, key)
     user = find_user(session, ticket.email) or find_or_create_user(session, ticket.email)
     if not may_sign_in(user):
         raise StaleLinkError("This account was closed by the Brain-Score team.", remedy="Write to them.")
+    _drop_tickets(session, key, user.id, ticket.email)
     user.is_active = True
     user.password = hash_password(password)
     account = session.get(Account, user.id)
@@ -172,6 +241,7 @@ def change_password(
     if problems:
         raise BadFormError(problems)
     user.password = hash_password(password)
+    _drop_tickets(session, "", user_id)
     end_sessions(session, user_id, but=session_digest)
     if user.email:
         _mail(session, door, user.email, kind="changed", link=f"{door.url}/reset", name=account.name if account else "")
@@ -221,13 +291,13 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _problems_of_address(email: str) -> list[Problem]:
+def _problems_of_address(email: str, field: str = "email") -> list[Problem]:
     try:
         mail_address(email.strip())
     except BadRecipientError:
-        return [Problem("bad-address", "Expected an address of the form name@example.org.", "email")]
+        return [Problem("bad-address", "Expected an address of the form name@example.org.", field)]
     if len(email) > 254 or email.strip().casefold().endswith(".invalid"):
-        return [Problem("bad-address", "Expected an address that mail can be sent to.", "email")]
+        return [Problem("bad-address", "Expected an address that mail can be sent to.", field)]
     return []
 
 
@@ -237,7 +307,35 @@ def _count_mail(database: Database, email: str, address: str) -> None:
         rate_limits.count(session, rate_limits.MAILS_TO_ADDRESS, email.casefold())
 
 
-def _mail_ticket(session: Session, door: Door, purpose: str, email: str, name: str) -> None:
+def _require_nothing_arriving(session: Session, deployment: Deployment, email: str) -> None:
+    """A run that was asked for in the name of an address would make another account for it."""
+    waiting = jobs(deployment, states=[state for state in JobState if not state.is_final], session=session)
+    if any(job.runbook == "intake" and job.parameters.get("email", "").lower() == email.lower() for job in waiting):
+        raise NotAllowedError(
+            "An archive of yours is just being taken in.", remedy="Follow the link again in a few minutes."
+        )
+
+
+def _use_ticket(session: Session, key: str) -> None:
+    used = session.scalar(
+        update(AccountTicket)
+        .where(AccountTicket.digest == digest_of(key), AccountTicket.used_at.is_(None))
+        .values(used_at=now())
+        .returning(AccountTicket.digest)
+    )
+    if used is None:  # another request was quicker
+        raise StaleLinkError("This link was used before.", remedy="Sign in with what was chosen then.")
+
+
+def _drop_tickets(session: Session, but: str, user_id: int, *emails: str) -> None:
+    """Make what was mailed to addresses, or about an account's, useless; whoever was to get another address has it or not."""
+    theirs = or_(AccountTicket.email.in_(emails), AccountTicket.user_id == user_id)
+    session.execute(delete(AccountTicket).where(theirs, AccountTicket.digest != digest_of(but)))
+
+
+def _mail_ticket(
+    session: Session, door: Door, purpose: str, email: str, name: str, *, user_id: int | None = None
+) -> None:
     key, moment = new_key(), now()
     good_for = _GOOD_FOR[purpose]
     session.execute(delete(AccountTicket).where(AccountTicket.expires_at < moment - timedelta(days=7)))
@@ -246,15 +344,19 @@ def _mail_ticket(session: Session, door: Door, purpose: str, email: str, name: s
             digest=digest_of(key),
             purpose=purpose,
             email=email,
+            user_id=user_id,
             name=name,
             created_at=moment,
             expires_at=moment + good_for,
         )
     )
     hours = int(good_for.total_seconds() // 3600)
-    _mail(session, door, email, kind=purpose, link=f"{door.url}/choose-password?key={key}", name=name, hours=hours)
+    link = f"{door.url}/{_PAGE[purpose]}?key={key}"
+    _mail(session, door, email, kind=purpose, link=link, name=name, hours=hours)
 
 
-def _mail(session: Session, door: Door, email: str, *, kind: str, link: str, name: str = "", hours: int = 0) -> None:
-    mail = AccountMail(kind=kind, link_url=link, submitter=name, hours=hours)  # type: ignore[arg-type]
+def _mail(
+    session: Session, door: Door, email: str, *, kind: str, link: str, name: str = "", hours: int = 0, new: str = ""
+) -> None:
+    mail = AccountMail(kind=kind, link_url=link, submitter=name, hours=hours, address=new)  # type: ignore[arg-type]
     queue_message(session, door.deployment, mail, event=f"account:{new_key()}", recipient=email)

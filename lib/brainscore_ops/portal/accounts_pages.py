@@ -16,6 +16,7 @@ from brainscore_ops.portal.errors import BadFormError, SignInError
 from brainscore_ops.portal.handlers import PortalHandler
 from brainscore_ops.portal.keys import digest_of
 from brainscore_ops.portal.sessions import begin_session, end_session, end_sessions, sessions_of
+from brainscore_ops.portal.submitting import LOCK_SECONDS
 from brainscore_ops.portal.tokens import SCOPES, make_token, revoke_token, tokens_of
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class ChoosePassword(AccountHandler):
 
         def look() -> accounts.Ticket:
             with self.database.session() as session:
-                return accounts.look_at_ticket(session, key)
+                return accounts.look_at_ticket(session, key, accounts.SIGN_UP, accounts.RESET)
 
         await self._show(key, await self.in_thread(look), {})
 
@@ -146,7 +147,7 @@ class ChoosePassword(AccountHandler):
 
         def look() -> accounts.Ticket:
             with self.database.session() as session:
-                return accounts.look_at_ticket(session, key)
+                return accounts.look_at_ticket(session, key, accounts.SIGN_UP, accounts.RESET)
 
         try:
             user_id = await self.in_thread(choose)
@@ -300,6 +301,62 @@ class AccountPassword(AccountPage):
         self.redirect("/account?said=password", status=303)
 
 
+class AccountAddress(AccountPage):
+    """Another address: asked for on the account page, confirmed by a mailed link."""
+
+    async def get(self) -> None:
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Referrer-Policy", "no-referrer")
+        if self.person is None:
+            # Not by way of the form to sign in, whose address would hold the key.
+            await self.render("confirm-address.html", ticket=None, key="")
+            return
+        person, key = self.signed_in("account"), self.get_query_argument("key", "")
+
+        def look() -> accounts.Ticket:
+            with self.database.session() as session:
+                return accounts.look_at_address(session, key, person.user_id)
+
+        await self.render("confirm-address.html", ticket=await self.in_thread(look), key=key)
+
+    async def post(self) -> None:
+        person, began = self.signed_in("account"), time.monotonic()
+        email = self.field("new_email")
+        try:
+            await self.in_thread(
+                accounts.ask_for_address,
+                self.database,
+                self.door,
+                person.user_id,
+                current=self.field("address_password"),
+                email=email,
+                address=self.request.remote_ip or "",
+            )
+        except BadFormError as error:
+            await self.show_problems(error)
+            return
+        self.call_postman()
+        await _take_time(began)
+        await self.render("mail-sent.html", email=email.strip(), purpose="address")
+
+
+class AccountAddressConfirmed(AccountPage):
+    """What the page that a mailed link opens sends."""
+
+    async def post(self) -> None:
+        person, key = self.signed_in("account"), self.field("key")
+
+        def confirm() -> None:
+            # An upload that is being checked is one of the address that it came with.
+            with self.database.lock(f"uploads:{person.user_id}", wait=LOCK_SECONDS), self.database.session() as session:
+                accounts.confirm_address(session, self.door, person.user_id, key)
+
+        await self.in_thread(confirm)
+        self.call_postman()
+        await self.sign_in(person.user_id)
+        self.redirect("/account?said=address", status=303)
+
+
 class AccountTokens(AccountPage):
     """A new token."""
 
@@ -357,6 +414,7 @@ SAID = {
     "welcome": "You are signed in, and your password is set.",
     "name": "Your name was changed.",
     "password": "Your password was changed, and all other browsers were signed out.",
+    "address": "Your account has the new address, and all other browsers were signed out.",
     "token-deleted": "The token was deleted. Programs that use it get in no more.",
     "signed-out": "All other browsers were signed out.",
 }
@@ -370,6 +428,8 @@ ROUTES: list[tuple[str, type[PortalHandler]]] = [
     (r"/account", AccountPage),
     (r"/account/name", AccountName),
     (r"/account/password", AccountPassword),
+    (r"/account/address", AccountAddress),
+    (r"/account/address/confirm", AccountAddressConfirmed),
     (r"/account/tokens", AccountTokens),
     (r"/account/tokens/([0-9]{1,18})/delete", AccountToken),
     (r"/account/sessions/end", AccountSessions),

@@ -38,6 +38,8 @@ SIGN_INS_TO_ACCOUNT = Limit("sign-in-account", 15, 900)
 SIGN_INS_TO_ACCOUNT_FROM_ANYWHERE = Limit("sign-in-anywhere", 100, 3600)
 MAILS_FROM_ADDRESS = Limit("mail-address", 20, 3600)
 MAILS_TO_ADDRESS = Limit("mail-to", 4, 3600)
+ADDRESS_CHANGES = Limit("address-change", 5, 3600)
+"""Of one account: each is a try at its password, too."""
 UPLOADS = Limit("upload", 60, 3600)
 
 

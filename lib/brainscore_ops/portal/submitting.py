@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from brainscore_ops.database.brainscore_tables import Model
+from brainscore_ops.database.brainscore_tables import Model, User
 from brainscore_ops.database.ops_tables import SubmissionLife
 from brainscore_ops.database.schema import MIGRATION_LOCK
 from brainscore_ops.errors import Fault, OpsError
@@ -61,7 +61,9 @@ def submit(
         database.lock(MIGRATION_LOCK, wait=LOCK_SECONDS, shared=True),
         database.lock(f"uploads:{person.user_id}", wait=LOCK_SECONDS),
     ):
-        received = receive(context, archive, email=person.email, submitter=person.name, name=name, public=public)
+        with database.session() as session:  # it may have been changed while the file arrived
+            email = session.get_one(User, person.user_id).email or ""
+        received = receive(context, archive, email=email, submitter=person.name, name=name, public=public)
         if not received.accepted:
             with database.session() as session:
                 quota.standing(session, deployment, person.user_id).require()

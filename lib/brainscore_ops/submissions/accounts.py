@@ -38,6 +38,15 @@ def find_or_create_user(session: Session, email: str) -> User:
     return user or make_user(session, address)
 
 
+def change_address(session: Session, user: User, email: str) -> bool:
+    """Give somebody another address, unless an account has it; whether it was given."""
+    _lock(session, f"user:{email.casefold()}")
+    if session.scalar(select(User.id).where(func.lower(User.email) == email.lower(), User.id != user.id).limit(1)):
+        return False
+    user.email = email
+    return True
+
+
 def user_of_account(session: Session, account: Account) -> User:
     """The user that an account on the forge belongs to, made without a usable password where there is none.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, func, or_, select
 
 from brainscore_ops.database.brainscore_tables import BenchmarkType, Model, Submission
-from brainscore_ops.database.ops_tables import SubmissionLife, now
+from brainscore_ops.database.ops_tables import PRIVATE, SubmissionLife, now
 from brainscore_ops.display import Badge, Shown, Table
 from brainscore_ops.errors import Fault, Problem, StepFailedError, UsageError
 from brainscore_ops.notify.contexts import Received as ReceivedMail
@@ -29,6 +29,7 @@ from brainscore_ops.submissions.overlays import library_head
 
 if TYPE_CHECKING:
     from sqlalchemy import Select
+    from sqlalchemy.orm import Session
 
     from brainscore_ops.submissions.context import Context
 
@@ -385,6 +386,17 @@ def _keep(received: Received, target: Path) -> None:
 def _file_digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def readdress(session: Session, user_id: int, email: str) -> None:
+    """Have the archives that somebody sent be known by another address of theirs: sent again from there, they are the same."""
+    for life in session.scalars(
+        select(SubmissionLife)
+        .join(Submission, Submission.id == SubmissionLife.submission_id)
+        .where(Submission.submitter_id == user_id, SubmissionLife.archive_digest.is_not(None))
+        .with_for_update(of=SubmissionLife)
+    ):
+        life.key = _key(life.library.removesuffix(PRIVATE), email, life.archive_digest or "")
 
 
 def _key(library: str, email: str, archive_digest: str) -> str:

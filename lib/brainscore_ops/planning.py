@@ -77,7 +77,8 @@ class Effects(Shown):
     def table(self) -> Table:
         if not self.effects:
             return Table("Nothing would be done", [])
-        title = f"{len(self.effects)} effects, plan {self.digest[:16]}"
+        count = "1 effect" if len(self.effects) == 1 else f"{len(self.effects)} effects"
+        title = f"{count}, plan {self.digest[:16]}"
         if not any(effect.note for effect in self.effects):
             return Table(title, [(effect.kind, effect.what) for effect in self.effects], ("kind", "what would be done"))
         rows = [(effect.kind, effect.what, effect.note) for effect in self.effects]

@@ -19,6 +19,7 @@ from brainscore_ops.forge.errors import (
     ForgeUnavailableError,
     HeadMovedError,
     NotMergeableError,
+    UnknownPullRequestError,
 )
 
 if TYPE_CHECKING:
@@ -267,6 +268,14 @@ def test_a_no_of_the_forge_says_why_and_is_not_tried_again(forge: Any, answers: 
         assert caught.value.code == code
         assert caught.value.remedy
         assert len([status for _, status in answers if status >= 400]) <= 2, "a refusal was tried again"
+
+
+def test_a_pull_request_that_there_is_not_is_a_wrong_number_not_a_rule_that_says_no(forge):
+    with pytest.raises(
+        UnknownPullRequestError, match=r"expected a pull request #999 in brain-score/\S+, found none"
+    ) as caught:
+        forge.client().pull_request(999)
+    assert caught.value.exit_code == 2
 
 
 def test_no_token_in_errors_representations_or_logs(forge: Any, caplog: pytest.LogCaptureFixture) -> None:

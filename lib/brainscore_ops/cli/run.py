@@ -191,8 +191,10 @@ def _print_help(context: click.Context, name: str | None) -> None:
     if name is None:
         click.echo(context.get_help())
         click.echo("\nRunbooks:")
-        for runbook in list_runbooks():
-            click.echo(f"  {runbook.name:15} {runbook.purpose}")
+        runbooks = list_runbooks()
+        width = max((len(runbook.name) for runbook in runbooks), default=0)
+        for runbook in runbooks:
+            click.echo(f"  {runbook.name:{width}}  {runbook.purpose}")
         return
     from brainscore_ops.runbooks.parameters import describe, load_parameters_model
 

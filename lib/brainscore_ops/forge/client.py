@@ -25,6 +25,7 @@ from brainscore_ops.forge.errors import (
     ForgeUnavailableError,
     HeadMovedError,
     NotMergeableError,
+    UnknownPullRequestError,
 )
 from brainscore_ops.forge.retry import base_was_modified, said_by, with_patience
 
@@ -333,10 +334,21 @@ class ForgeClient:
         return self._call(f"open the pull request of {branch}", converge)
 
     def pull_request(self, number: int) -> PullRequest:
-        """One pull request, fresh."""
-        return self._call(
-            f"read pull request #{number}", lambda: _pull_request(self._repository.get_pull(number).complete())
-        )
+        """One pull request, fresh.
+
+        :raises UnknownPullRequestError: there is none of that number
+        """
+        try:
+            return self._call(
+                f"read pull request #{number}", lambda: _pull_request(self._repository.get_pull(number).complete())
+            )
+        except ForgeRefusedError as error:
+            if error.code != "forge-not-found":
+                raise
+            raise UnknownPullRequestError(
+                f"expected a pull request #{number} in {self.repository}, found none that our account may see",
+                remedy="Look the number up; if it is right, check the deployment's repository and the account's permissions.",
+            ) from None
 
     def pull_requests(self, state: str = "open") -> list[PullRequest]:
         """All pull requests that are ``open``, ``closed`` or ``all``, by number."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brainscore_ops.errors import Fault, RefusedError, StepFailedError, UnavailableError
+from brainscore_ops.errors import Fault, RefusedError, StepFailedError, UnavailableError, UsageError
 
 
 class ForgeUnavailableError(UnavailableError):
@@ -16,6 +16,12 @@ class ForgeRefusedError(RefusedError):
 
     code = "forge-refused"
     fault = Fault.OPERATOR
+
+
+class UnknownPullRequestError(UsageError):
+    """The repository has no pull request of that number, or our account may not see it."""
+
+    code = "unknown-pull-request"
 
 
 class BranchTakenError(RefusedError):

@@ -137,9 +137,7 @@ def verify_chain(
             remedy="Run this where the records are, or with --chain-only.",
         )
     started = time.monotonic()
-    with database.session() as session:
-        # All of one moment, whatever is closed meanwhile.
-        session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+    with database.moment() as session:
         walk = _Walk(session, deployment, outputs)
         walk.go(since, on_progress)
         walk.look_for_unsealed(since)

@@ -90,8 +90,8 @@ def test_what_is_asked_as_described_is_answered_as_described(described: Api, pat
         statuses[described.ask(case)] += 1
 
     check()
-    # Of what has a name that was made up there is nothing.
-    assert statuses.keys() <= ({404, 304} if "{" in path else {200, 201, 304}), statuses
+    # Of what has a name that was made up there is nothing; a number may be a submission's.
+    assert statuses.keys() <= ({200, 404, 304} if "{" in path else {200, 201, 304}), statuses
     assert "{" in path or statuses[200] + statuses[201] > 0, statuses
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -177,3 +178,10 @@ def test_changes_tells_nothing_from_more_than_plugins(tmp_path):
         for base in ("HEAD", "HEAD~1")
     ]
     assert said == ["nothing is changed", "more than plugins is changed"]
+
+
+@pytest.mark.parametrize("module", ["runbooks.planning", "runbooks.stepping.executions", "reconcile", "worker_runs"])
+def test_what_begins_a_run_loads_no_grammar_that_takes_longer_than_the_run(module):
+    """Nearly every command waits for these imports."""
+    code = f"import sys, brainscore_ops.{module}; print([name for name in sys.modules if name.startswith('rfc3987_syntax')])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -26,7 +26,10 @@ def serve(deployment: str, port: int, host: str) -> None:
     Its database is not started by this: `brainscore-ops up` does that where it is an embedded one.
     """
     _insist_on_address(host)
-    from brainscore_ops.portal.app import Portal
+    from brainscore_ops.runbooks.quick_imports import without_unused_options
+
+    with without_unused_options():
+        from brainscore_ops.portal.app import Portal
 
     Portal.launch_instance([f"--deployment={deployment}", f"--port={port}", f"--host={host}"])  # type: ignore[no-untyped-call]
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNUSED = ("rfc3987_syntax", "papermill.s3")
-"""What papermill, scrapbook and nbformat load where it is there, and nothing here has a use for.
+"""What papermill, scrapbook, nbclient and nbformat load where it is there, and nothing here has a use for.
 
 The first builds a grammar of internationalized addresses for jsonschema, for an optional check of a format that no notebook's
 schema has: more than a second. The second loads boto3, for notebooks that are kept in S3: half a second.
@@ -22,7 +22,7 @@ USED_ELSEWHERE = ("github", "pyarrow.fs")
 
 @contextmanager
 def without_unused_options(*, alone: bool = False) -> Iterator[None]:
-    """Import papermill, scrapbook or nbformat in this block: it takes a quarter of the time.
+    """Import papermill, scrapbook, nbclient or nbformat in this block: it takes a quarter of the time.
 
     :param alone: whether no other thread can be importing :data:`USED_ELSEWHERE` meanwhile
     """

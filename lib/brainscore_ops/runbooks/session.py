@@ -10,13 +10,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
-
 from brainscore_ops.errors import Fault, StepFailedError
 from brainscore_ops.runbooks.error_cards import ERROR_MIME
 from brainscore_ops.runbooks.kernels import KernelChannels, KernelDiedError
+from brainscore_ops.runbooks.quick_imports import without_unused_options
 from brainscore_ops.runbooks.states import RunState
+
+with without_unused_options():
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,11 +11,14 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
-from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionComplete
-from nbformat.v4 import new_code_cell, new_notebook
 
+from brainscore_ops.runbooks.quick_imports import without_unused_options
 from brainscore_ops.runbooks.session import join_streams
+
+with without_unused_options():
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionComplete
+    from nbformat.v4 import new_code_cell, new_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
